@@ -1,0 +1,1 @@
+"""The five kinds of parts and what they are made of: neutral, frozen, validated."""
