@@ -16,7 +16,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def segments(name: str) -> tuple[str, ...]:
-    """Return the parts of a name such as `server/flight-delay/3f9c2ab1d04e`, each of them safe as a file name.
+    """Return the parts of a name such as `server/flight-delay/3f9c2ab1d04e`, each safe as a file name.
 
     Raises:
         ValueError: a part is empty, or holds something else than letters, digits, `_`, `-` and `.`.
@@ -38,7 +38,7 @@ class Layout:
     environment: str
 
     def __post_init__(self) -> None:
-        # A repository reached through a symbolic link must give the same sockets and the same names of processes.
+        # A repository reached through a symbolic link must give the same sockets and processes.
         object.__setattr__(self, "repository", self.repository.resolve())
         if len(segments(self.environment)) != 1:
             raise ValueError(f"{self.environment!r}: the name of an environment holds no '/'")
@@ -132,6 +132,9 @@ class Layout:
         """The folder that Envoy watches for its dynamic configuration."""
         return self.router(endpoint) / "xds"
 
+    def router_lock(self, endpoint: str) -> Path:
+        return self.router(endpoint) / "router.lock"
+
     def traffic(self, endpoint: str) -> Path:
         """The split that was asked for last, with its generation."""
         return self.router(endpoint) / "traffic.json"
@@ -170,6 +173,11 @@ class Layout:
         return self.supervisor / "supervisord.pid"
 
     @property
+    def supervisor_wanted(self) -> Path:
+        """There while the supervisor is to run: whoever finds it dead starts it again."""
+        return self.supervisor / "wanted"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.supervisor / "supervisor.lock"
 
@@ -190,6 +198,11 @@ class Layout:
     @property
     def supervisor_socket(self) -> Path:
         return self.sockets / "supervisor.sock"
+
+    def admin_socket(self, endpoint: str) -> Path:
+        """The socket of an endpoint's Envoy for questions about it: `curl --unix-socket`."""
+        # A hash, because the name of an endpoint may be longer than what is left of the 107 bytes.
+        return self.sockets / f"envoy-{hashlib.sha256(endpoint.encode()).hexdigest()[:12]}.sock"
 
     def make_sockets(self) -> Path:
         """Create the folder of sockets, for this user alone, and return it.
