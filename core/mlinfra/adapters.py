@@ -1,0 +1,205 @@
+"""What a target must be able to do: declare resources, and run what is declared.
+
+An adapter is found by the entry point group `mlinfra.adapters`; the shipped ones come through the same door as
+anybody's. `mlinfra.testing` holds the contract that each must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlinfra.declarations.compute import Compute
+from mlinfra.declarations.part import Part
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError, Problem, nearest
+from mlinfra.releases import Release
+
+GROUP = "mlinfra.adapters"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A type of machine of the target: its name there, and what it has."""
+
+    name: str
+    cpus: float
+    memory_gib: float
+    gpus: int = 0
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One release as it is served here: `part` is the release's own specification with the overrides applied."""
+
+    release: Release
+    part: Part
+    frozen: bool = False
+    """The previous release: kept as it is, whatever is declared today."""
+
+
+@dataclass(frozen=True)
+class ResolvedPart:
+    """A part with everything decided that can be decided without asking the target.
+
+    `folder` is the stack's folder under `stacks/`, `code` the digest of its files, `deployments` the releases of an
+    endpoint: the serving one first, then the previous one; none before the first release.
+    """
+
+    stack: str
+    owner: str
+    folder: str
+    code: str
+    part: Part
+    instance: Instance | None = None
+    deployments: Sequence[Deployment] = ()
+
+    @property
+    def key(self) -> str:
+        """The part's path in the environment: `endpoints.flight-delay`."""
+        return self.part.key
+
+
+@dataclass(frozen=True)
+class Links:
+    """What the parts declared so far gave to those made of them: values or Pulumi outputs, by part and name."""
+
+    environment: Environment
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parent: Any = None
+    """The Pulumi component of the part that is being declared: the parent of its resources."""
+
+    def of(self, part: Part) -> Mapping[str, Any]:
+        """Return what `part` gave."""
+        return self.given[part.key]
+
+    def giving(self, part: ResolvedPart, **values: Any) -> Links:
+        """Return these links and what `part` gives."""
+        return replace(self, given={**self.given, part.key: values})
+
+
+@dataclass(frozen=True)
+class ServedRelease:
+    """One release as it really serves: `weight` in percent, `artifact` its digest as loaded, `address` behind the
+    endpoint. Unknown is None, never a guess."""
+
+    release: str
+    weight: int
+    healthy: bool
+    artifact: str | None = None
+    address: str | None = None
+    last_failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What really serves at an endpoint, asked of the target; `url` is what clients call."""
+
+    endpoint: str
+    url: str | None
+    releases: Sequence[ServedRelease]
+    generation: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run. `outcome`: accepted, rejected, failed, timed out, no model."""
+
+    id: str
+    outcome: str
+    metrics: Mapping[str, float]
+    checks: Sequence[Mapping[str, Any]]
+    seconds: float
+    adopted: bool
+    inputs: str
+    result: Mapping[str, Any] = field(default_factory=dict)
+    log: str = ""
+
+
+class Service(Protocol):
+    """The running side of a target: what is asked and done outside the engine."""
+
+    def observe(self, endpoint: str) -> Serving:
+        """Return what really serves. An endpoint that is not there has no releases and no url."""
+        ...
+
+    def shift(self, endpoint: str, weights: Mapping[str, int], generation: int) -> Serving:
+        """Set the split (percent by release); a generation that is not newer is refused."""
+        ...
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Any) -> Run:
+        """Run a job, or adopt the finished run with the same inputs; `again` runs it once more."""
+        ...
+
+    def logs(self, part: ResolvedPart) -> Sequence[Path]:
+        """Return the log files of a part, oldest first."""
+        ...
+
+    def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
+        """Measure a drift monitor's window now (`1h`, `START..END`, `all`); the job's result."""
+        ...
+
+
+class Adapter(Protocol):
+    """One target. All methods but `service` are pure: no I/O, the same answer for the same question."""
+
+    name: str
+    proved_against: str
+    shared: bool
+    """Whether others reach what is made here, so that state and artifacts must be kept where they do."""
+
+    def refuse_environment(self, environment: Environment) -> Iterable[tuple[str, str, str]]:
+        """Yield (field, reason, way out) for each field of the environment that this target cannot honour."""
+        ...
+
+    def refuse(self, part: Part, environment: Environment) -> Iterable[Problem]:
+        """Yield a problem for each value of a part that this target cannot honour: never ignore one."""
+        ...
+
+    def replaced_by(self, type_token: str) -> frozenset[str] | None:
+        """Return the inputs whose change replaces a resource of this type; None where that is not known."""
+        ...
+
+    def instance(self, need: Compute) -> Instance | None:
+        """Return the cheapest type of machine that fits, or None when none does."""
+        ...
+
+    def declare(self, part: ResolvedPart, links: Links) -> Links:
+        """Register the part's resources with Pulumi; return the links with what it gives."""
+        ...
+
+    def service(self, environment: Environment, repository: Path) -> Service:
+        """Return the running side; only here may the target's SDK be imported."""
+        ...
+
+
+def adapter_names() -> list[str]:
+    """Return the names of the installed adapters, sorted."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def load_adapter(name: str) -> Adapter:
+    """Return the adapter of a target. An import that fails inside it stays visible.
+
+    Raises:
+        MlinfraError: no adapter has this name, or two packages bring one.
+    """
+    found = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not found:
+        known = adapter_names()
+        near = nearest(name, known)
+        hint = f" (did you mean {near!r}?)" if near else ""
+        raise MlinfraError(
+            f"no adapter for target {name!r}{hint}; installed: {', '.join(known)}",
+            remedy="install the package that brings it, or name another target",
+        )
+    if len({point.value for point in found}) > 1:
+        raise MlinfraError(
+            f"target {name!r} is brought by two packages: {', '.join(point.value for point in found)}",
+            remedy="uninstall one of them",
+        )
+    made: Adapter = found[0].load()()
+    return made

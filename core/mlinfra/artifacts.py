@@ -1,0 +1,261 @@
+"""The artifact store: folder trees and releases under names made of their content, on anything that fsspec reaches.
+
+    <url>/trees/<hex digest>/…             the files
+    <url>/trees/<hex digest>.json          {relative path: digest of content}, written last: the tree is complete
+    <url>/releases/<stack>/<hex digest>.json
+
+The digest of a tree is the digest of that JSON (see `mlinfra.digests.digest_tree`), so that the listing proves
+itself, and each file is proved on arrival. Files in a local store appear by renaming; object stores show a file
+when it is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+from mlinfra.digests import PREFIX, canonical_json, digest_bytes, digest_file, digest_json, digest_tree, short
+from mlinfra.problems import MlinfraError, Refused
+
+_ABANDONED_SECONDS = 24 * 3600
+
+
+class ArtifactStore:
+    """Trees and releases under one fsspec URL (`file:///…`, `s3://…`, `gs://…`, `abfs://…`, `memory://…`)."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec  # type: ignore[import-untyped]
+        from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+
+        self.url = url.rstrip("/")
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise MlinfraError(f"artifact store {url}: {error}") from None
+        self._local = isinstance(self._files, LocalFileSystem)
+
+    def has(self, digest: str) -> bool:
+        """Say whether the whole tree is in the store. Its content is checked by whoever reads it."""
+        return bool(self._files.exists(self._listing_path(digest)))
+
+    def put_tree(self, folder: Path) -> str:
+        """Store a folder's files and return the digest of the tree. A tree that is there already is not sent again.
+
+        Raises:
+            MlinfraError: the folder is empty or holds links, or the store cannot be written.
+        """
+        try:
+            digest = digest_tree(folder)
+        except (FileNotFoundError, ValueError) as error:
+            raise MlinfraError(str(error)) from None
+        if self.has(digest):
+            return digest
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        listing = {name: digest_file(folder / name) for name in names}
+        if digest_json(listing) != digest:
+            raise MlinfraError(f"{folder} changed while it was stored", remedy="store it again when it is complete")
+        with self._explained("write"):
+            if self._local:
+                self._put_local(folder, names, Path(self._tree_path(digest)))
+            else:
+                for name in names:
+                    self._files.put_file(str(folder / name), f"{self._tree_path(digest)}/{name}")
+            self._write(self._listing_path(digest), canonical_json(listing))
+        return digest
+
+    def get_tree(self, digest: str, to: Path) -> Path:
+        """Fetch a tree into the folder `to` and return it; every file is checked before `to` appears.
+
+        Where `to` exists it must hold this tree already.
+
+        Raises:
+            Refused: what was found, in the store or in `to`, is not what the digest names.
+            MlinfraError: the store does not hold the tree, or cannot be read, or `to` cannot be written.
+        """
+        if to.exists():
+            check_tree(to, digest)
+            return to
+        listing = self._listing(digest)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
+        try:
+            with self._explained("read"):
+                for name, expected in listing.items():
+                    target = partial / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    self._fetch(f"{self._tree_path(digest)}/{name}", target)
+                    if (found := digest_file(target)) != expected:
+                        raise _changed(f"{self.url}/trees/{_hex(digest)}/{name}", expected, found)
+            partial.chmod(0o755)
+            try:
+                partial.rename(to)
+            except OSError:
+                check_tree(to, digest)  # somebody else fetched it at the same time
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return to
+
+    def put_release(self, stack: str, digest: str, data: bytes) -> None:
+        """Store a release's JSON under the release's digest. Releases never change: what is there stays."""
+        path = f"{self._root}/releases/{stack}/{_hex(digest)}.json"
+        with self._explained("write"):
+            if not self._files.exists(path):
+                self._write(path, data)
+
+    def release(self, stack: str, digest: str) -> bytes:
+        """Return a release's JSON.
+
+        Raises:
+            MlinfraError: there is no such release in the store.
+        """
+        with self._explained("read"):
+            try:
+                return bytes(self._files.cat_file(f"{self._root}/releases/{stack}/{_hex(digest)}.json"))
+            except FileNotFoundError:
+                raise MlinfraError(f"{self.url} holds no release {short(digest)} of {stack}") from None
+
+    def releases(self, stack: str) -> list[str]:
+        """Return the digests of a stack's releases, sorted."""
+        with self._explained("read"):
+            try:
+                self._files.invalidate_cache()
+                paths = self._files.ls(f"{self._root}/releases/{stack}", detail=False)
+            except FileNotFoundError:
+                return []
+        names = [PurePosixPath(str(path)).name for path in paths]
+        return sorted(PREFIX + name.removesuffix(".json") for name in names if not name.startswith("."))
+
+    def _listing(self, digest: str) -> Mapping[str, str]:
+        with self._explained("read"):
+            try:
+                data = bytes(self._files.cat_file(self._listing_path(digest)))
+            except FileNotFoundError:
+                raise MlinfraError(
+                    f"{self.url} does not hold the artifact {short(digest)}",
+                    remedy="train it again with `mlinfra train --retrain`, or copy it from where it was stored first",
+                ) from None
+        if (found := digest_bytes(data)) != digest:
+            raise _changed(f"{self.url}/trees/{_hex(digest)}.json", digest, found)
+        listing: dict[str, str] = json.loads(data)
+        return listing
+
+    def _put_local(self, folder: Path, names: list[str], target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target.parent)
+        partial = target.parent / f".incoming-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            for name in names:
+                copy = partial / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, copy)
+                _sync(copy)
+            try:
+                partial.rename(target)
+            except OSError as error:
+                # Stored by somebody else, or by a process that was killed before it wrote the listing.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            _sync(target.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _write(self, path: str, data: bytes) -> None:
+        if not self._local:
+            self._files.pipe_file(path, data)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".incoming-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}")
+        try:
+            partial.write_bytes(data)
+            _sync(partial)
+            partial.replace(target)
+            _sync(target.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _fetch(self, path: str, target: Path) -> None:
+        try:
+            self._files.get_file(path, str(target))
+        except FileNotFoundError:
+            raise Refused(
+                f"{path}: the file belongs to an artifact and is gone",
+                remedy="copy the artifact again from where it was stored first",
+            ) from None
+
+    def _tree_path(self, digest: str) -> str:
+        return f"{self._root}/trees/{_hex(digest)}"
+
+    def _listing_path(self, digest: str) -> str:
+        return f"{self._tree_path(digest)}.json"
+
+    @contextmanager
+    def _explained(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MlinfraError(
+                f"artifact store {self.url}: cannot {verb}: {error.strerror or error}",
+                remedy="make room on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "",
+            ) from error
+
+
+def check_tree(folder: Path, digest: str) -> None:
+    """Check that `folder` holds exactly what `digest` names, before anything in it is used.
+
+    Raises:
+        Refused: it holds something else; the message names the expected and the found digest.
+        MlinfraError: there is no such folder.
+    """
+    try:
+        found = digest_tree(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise MlinfraError(str(error)) from None
+    if found != digest:
+        raise _changed(str(folder), digest, found)
+
+
+def _changed(where: str, expected: str, found: str) -> Refused:
+    return Refused(
+        f"{where} was changed: expected {expected}, found {found}",
+        remedy="nothing of it was used; copy the artifact again from where it was stored first, or train again",
+    )
+
+
+def _hex(digest: str) -> str:
+    digits = digest.removeprefix(PREFIX)
+    if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):
+        raise MlinfraError(f"{digest!r} is not a digest: expected sha256: and 64 hexadecimal digits")
+    return digits
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what an interrupted `put_tree` left: of a process of this machine that is gone, or older than a day."""
+    for path in folder.glob(".incoming-*"):
+        host, process, _ = path.name.removeprefix(".incoming-").rsplit("-", 2)
+        try:
+            dead = host == socket.gethostname() and not psutil.pid_exists(int(process))
+            abandoned = dead or time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        except (FileNotFoundError, ValueError):
+            continue
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

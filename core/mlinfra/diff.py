@@ -1,0 +1,113 @@
+"""The offline difference: what is declared against what was declared at the last `up`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from mlinfra.resources import UNKNOWN, Resource, Resources
+
+
+class Change(StrEnum):
+    """What an `up` does to a resource. `MAY_REPLACE`: nobody has said what a change of this input does."""
+
+    SAME = "same"
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    MAY_REPLACE = "may replace"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class PropertyChange:
+    """One input that differs; `before` and `after` are None where it is not there."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """What happens to one resource, and whether its data would be gone."""
+
+    resource: Resource
+    part: str | None
+    change: Change
+    properties: Sequence[PropertyChange] = ()
+    destroys_data: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the shape that `plan --json` prints under `parts`."""
+        return {
+            "urn": self.resource.urn,
+            "type": self.resource.type,
+            "name": self.resource.name,
+            "change": self.change.value,
+            "destroys_data": self.destroys_data,
+            "properties": [{"path": item.path, "before": item.before, "after": item.after} for item in self.properties],
+        }
+
+
+def difference(
+    declared: Resources, state: Resources, replaced_by: Callable[[str], frozenset[str] | None]
+) -> list[ResourceChange]:
+    """Compare declared inputs with the inputs of the last `up`, property by property, sorted by part.
+
+    `replaced_by` answers, for a type, the inputs whose change replaces it, or None where that is not known. A
+    protected resource holds data; replacing or deleting one would destroy it.
+    """
+    before = {resource.urn: resource for resource in state.declared()}
+    changes: list[ResourceChange] = []
+    for resource in declared.declared():
+        urn = next((urn for urn in (resource.urn, *_former(resource, before)) if urn in before), None)
+        part = declared.part_of(resource)
+        if urn is None:
+            changes.append(ResourceChange(resource, part, Change.CREATE))
+            continue
+        known = before.pop(urn)
+        properties = list(_properties(known.inputs, resource.inputs))
+        change = _change(properties, replaced_by(resource.type))
+        gone = change in (Change.REPLACE, Change.MAY_REPLACE) and known.protect
+        changes.append(ResourceChange(resource, part, change, properties, gone))
+    for resource in before.values():
+        changes.append(ResourceChange(resource, state.part_of(resource), Change.DELETE, destroys_data=resource.protect))
+    return sorted(changes, key=lambda change: (change.part or "~", change.resource.urn))
+
+
+def _former(resource: Resource, before: Mapping[str, Resource]) -> list[str]:
+    return [urn for urn, known in before.items() if known.type == resource.type and known.name in resource.aliases]
+
+
+def _change(properties: Sequence[PropertyChange], immutable: frozenset[str] | None) -> Change:
+    if not properties:
+        return Change.SAME
+    if immutable is None:
+        return Change.MAY_REPLACE
+    touched = {item.path.split(".")[0].split("[")[0] for item in properties}
+    return Change.REPLACE if touched & immutable else Change.UPDATE
+
+
+def _properties(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[PropertyChange]:
+    found: list[PropertyChange] = []
+    for key in sorted({*before, *after}):
+        path = f"{prefix}{key}"
+        old, new = before.get(key), after.get(key)
+        if new == UNKNOWN or _same(old, new):
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _properties(old, new, f"{path}.")
+        else:
+            found.append(PropertyChange(path, old, new))
+    return found
+
+
+def _same(old: Any, new: Any) -> bool:
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(_same(one, other) for one, other in zip(old, new, strict=True))
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return not _properties(old, new)
+    return bool(old == new) or new == UNKNOWN

@@ -1,0 +1,120 @@
+"""The environment: where the declared parts live. `environments/<name>.yaml`, checked against this model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from mlinfra.problems import Problem, nearest
+from mlinfra.yaml_file import YamlFile
+
+Folder = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password or (parts.username and parts.scheme.startswith("http")):
+        raise ValueError("holds credentials: a secret is never kept in this file")
+    if not parts.scheme:
+        raise ValueError("is not a URL: s3://bucket, gs://bucket, azblob://container, file:///path")
+    return url
+
+
+def _webhook(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("is not an http or https URL")
+    return _without_credentials(url)
+
+
+Url = Annotated[str, AfterValidator(_without_credentials)]
+
+
+class Environment(BaseModel):
+    """What one environment's file says; `name` is the file's name. Fields that only one target has are refused
+    by the other targets' adapters, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="mlinfra environment")
+
+    name: str = Field(exclude=True)
+    target: str = Field(description="What kind of place: local, or another installed adapter (mlinfra targets).")
+    stacks: tuple[Folder, ...] = Field(min_length=1, description="Folders under stacks/ that live here.")
+    train: bool = Field(False, description="Training happens here: `up` trains where the inputs are new.")
+    releases: Literal["locked", "latest"] = Field(
+        "locked",
+        description="locked: what the lock file pins. latest: the newest accepted release; needs train: true.",
+    )
+    state: Url | None = Field(
+        None, description="The Pulumi backend that keeps the state. Unset: this repository's own folder (local only)."
+    )
+    secrets_provider: str | None = Field(
+        None, description="Pulumi's secrets provider, for example awskms://alias/name. Unset: a generated passphrase."
+    )
+    artifacts: Url | None = Field(
+        None, description="The content-addressed store of models. Unset: this repository's own folder (local only)."
+    )
+    webhook: Annotated[str, AfterValidator(_webhook)] | None = Field(
+        None, description="Where drift monitors with on_drift='webhook' post. A URL without credentials."
+    )
+    override: Mapping[str, Any] = Field(
+        default_factory=dict,
+        description="Declared values that differ here, by path: endpoints.flight-delay.scale.max: 8",
+    )
+
+
+def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, list[Problem]]:
+    """Return the environment, or None, with every problem of the file.
+
+    The environment may be there in spite of problems: of what was written twice, the first counts, so that
+    the rest can be checked too. It must not be used when there are any.
+    """
+    problems = list(file.problems)
+    if not isinstance(file.value, dict):
+        if not problems:
+            problems.append(Problem(file.name, 1, "", "is empty or no mapping", expected="target: and stacks:"))
+        return None, problems
+    given = dict(file.value)
+    if "name" in given:
+        problems.append(Problem(file.name, file.line("name"), "name", "is the file's own name", remedy="remove it"))
+        del given["name"]
+    bad: set[str] = set()
+    try:
+        return Environment.model_validate({**given, "name": name}), problems
+    except ValidationError as error:
+        known = sorted(set(Environment.model_fields) - {"name"})
+        for detail in error.errors(include_url=False):
+            steps = [str(step) for step in detail["loc"]]
+            bad.add(steps[0])
+            line = file.line(*steps)
+            path = ".".join(steps)
+            kind, found, message = detail["type"], repr(detail["input"])[:80], str(detail["msg"])
+            if kind == "extra_forbidden":
+                near = nearest(steps[0], known)
+                problems.append(
+                    Problem(file.name, line, path, "is no field here", expected=", ".join(known), nearest=near)
+                )
+            elif kind == "missing":
+                problems.append(Problem(file.name, line, path, "is missing"))
+            elif kind == "value_error":
+                problems.append(Problem(file.name, line, path, message.removeprefix("Value error, ")))
+            else:
+                choices = str((detail.get("ctx") or {}).get("expected", "")).replace(" or ", ", ")
+                near = nearest(str(detail["input"]), [choice.strip("' ") for choice in choices.split(",")])
+                problems.append(
+                    Problem(file.name, line, path, "is not valid", found=found, expected=message, nearest=near)
+                )
+    rest = {key: value for key, value in given.items() if key not in bad}
+    try:
+        return Environment.model_validate({"target": "?", "stacks": ["unknown"], **rest, "name": name}), problems
+    except ValidationError:
+        return None, problems
+
+
+def environment_schema() -> dict[str, Any]:
+    """Return the JSON Schema of an environment's file, for editors."""
+    schema = Environment.model_json_schema()
+    schema["properties"].pop("name")
+    schema["required"] = [field for field in schema["required"] if field != "name"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

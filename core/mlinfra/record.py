@@ -1,0 +1,91 @@
+"""record(): runs a Pulumi program on an in-memory monitor; no engine, no network, no credentials."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from mlinfra.resources import STACK_TYPE, Resource, Resources, hide_secrets
+
+
+def record(program: Callable[[], None], *, project: str, stack: str) -> Resources:
+    """Return the resources that `program` registers, with wire inputs as `pulumi preview --json` shows them.
+
+    Outputs that only a target can know are unknown, as in a preview. What the program raises comes through.
+    """
+    from pulumi.runtime import mocks, settings
+    from pulumi.runtime.proto import resource_pb2
+    from pulumi.runtime.stack import run_in_stack
+
+    class Monitor(mocks.MockMonitor):
+        def __init__(self) -> None:
+            super().__init__(_NoMocks())
+            self.recorded: list[Resource] = []
+
+        def RegisterResource(self, request: Any) -> Any:  # noqa: N802  the protocol's own name
+            urn = self.make_urn(request.parent, request.type, request.name)
+            self.recorded.append(
+                Resource(
+                    urn=urn,
+                    type=request.type,
+                    name=request.name,
+                    inputs=hide_secrets(_value(struct_pb2.Value(struct_value=request.object))),
+                    parent=request.parent,
+                    dependencies=sorted(set(request.dependencies)),
+                    protect=request.protect,
+                    custom=request.custom,
+                    aliases=tuple(alias.spec.name for alias in request.aliases if alias.spec.name),
+                )
+            )
+            return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=request.object)
+
+        def make_urn(self, parent: str, type_: str, name: str) -> str:
+            # the engine leaves the stack's own type out of the chain of parents
+            return super().make_urn("" if f"::{STACK_TYPE}::" in parent else parent, type_, name)
+
+    class _NoMocks(mocks.Mocks):
+        def call(self, args: Any) -> Any:
+            return {}, None
+
+        def new_resource(self, args: Any) -> Any:
+            return "", args.inputs
+
+    monitor = Monitor()
+    before = settings.SETTINGS
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        settings.configure(
+            mocks.MockSettings(
+                monitor=monitor,
+                monitor_features=set(monitor.GetDeploymentInfo(None).supportedFeatures),
+                engine=mocks.MockEngine(None),
+                project=project,
+                stack=stack,
+                dry_run=True,
+                organization=None,
+                callbacks=None,
+            )
+        )
+        settings.set_root_resource(None)
+        loop.run_until_complete(run_in_stack(program))
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
+        settings.configure(before)
+    return Resources(sorted(monitor.recorded, key=lambda resource: resource.urn))
+
+
+def _value(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        fields: Mapping[str, Any] = value.struct_value.fields
+        return {key: _value(item) for key, item in sorted(fields.items())}
+    if kind == "list_value":
+        return [_value(item) for item in value.list_value.values]
+    if kind == "number_value":
+        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+    return getattr(value, kind) if kind and kind != "null_value" else None

@@ -1,0 +1,220 @@
+"""The user's repository: reads everything that was written for one environment, and says all that is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlinfra.adapters import adapter_names
+from mlinfra.artifacts import ArtifactStore
+from mlinfra.declarations.part import collecting
+from mlinfra.declarations.stack import Stack
+from mlinfra.digests import digest_tree
+from mlinfra.environment import Environment, parse_environment
+from mlinfra.problems import MlinfraError, Problem, Problems, nearest
+from mlinfra.releases import Release, parse_lock, parse_release
+from mlinfra.resolve import Declared, DeclaredStack, Lines
+from mlinfra.yaml_file import YamlFile, read_yaml
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A folder with `Pulumi.yaml`, `environments/` and `stacks/`."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Repository:
+        """Return the repository that `start` (the current folder) is in.
+
+        Raises:
+            MlinfraError: neither this folder nor one above it is a repository.
+        """
+        here = (start or Path.cwd()).resolve()
+        for folder in (here, *here.parents):
+            if (folder / "Pulumi.yaml").is_file() and (folder / "environments").is_dir():
+                return cls(folder)
+        raise MlinfraError(
+            f"{here} is not in an mlinfra repository (no Pulumi.yaml beside environments/ here or above)",
+            remedy="mlinfra init FOLDER makes one",
+        )
+
+    @property
+    def data(self) -> Path:
+        """What this machine keeps for the repository, outside git."""
+        return self.root / ".mlinfra"
+
+    def environments(self) -> list[str]:
+        """Return the names of the environments, sorted."""
+        files = (self.root / "environments").glob("*.yaml")
+        return sorted(file.name.removesuffix(".yaml") for file in files if not file.name.endswith(".lock.yaml"))
+
+    def artifacts(self, environment: Environment) -> ArtifactStore:
+        """Return the environment's content-addressed store."""
+        return ArtifactStore(environment.artifacts or (self.data / "artifacts").as_uri())
+
+    def check_name(self, name: str) -> None:
+        """Raise when there is no environment of this name.
+
+        Raises:
+            MlinfraError: with the nearest name and all names.
+        """
+        known = self.environments()
+        if name not in known:
+            near = nearest(name, known)
+            hint = f" (did you mean {near!r}?)" if near else ""
+            error = MlinfraError(
+                f"no environment {name!r}{hint}; there are: {', '.join(known) or 'none'}",
+                remedy=f"write environments/{name}.yaml",
+            )
+            error.exit_code = 2
+            raise error
+
+    def load(self, name: str) -> Declared:
+        """Read everything that was written for the environment `name`.
+
+        Raises:
+            Problems: every problem of every file.
+            MlinfraError: no environment of this name.
+        """
+        self.check_name(name)
+        environment_file = self._yaml(f"environments/{name}.yaml")
+        environment, problems = parse_environment(environment_file, name)
+        lock_file = self._yaml(f"environments/{name}.lock.yaml")
+        lock, lock_problems = parse_lock(lock_file)
+        problems += lock_problems
+        stacks: list[DeclaredStack] = []
+        releases: dict[str, Release] = {}
+        if environment is not None:
+            problems += self._incoherent(environment, environment_file)
+            for folder in environment.stacks if isinstance((environment_file.value or {}).get("stacks"), list) else ():
+                stack = self._stack(folder, environment_file, problems)
+                if stack is not None:
+                    stacks.append(stack)
+            if not problems:
+                releases = self._releases(environment, stacks, problems)
+        lines = Lines(environment_file.lines, environment_file.name, lock_file.lines, lock_file.name)
+        if problems:
+            if environment is not None:
+                problems += _problems_of_resolving(Declared(environment, stacks, {}, {}, lines))
+            raise Problems(problems)
+        assert environment is not None
+        return Declared(environment, stacks, lock, releases, lines)
+
+    def _yaml(self, name: str) -> YamlFile:
+        path = self.root / name
+        try:
+            return read_yaml(path.read_text(encoding="utf-8"), name)
+        except FileNotFoundError:
+            return YamlFile(name, None)
+        except UnicodeDecodeError as error:
+            return YamlFile(name, None, problems=(Problem(name, 0, "", f"is not UTF-8 text: {error.reason}"),))
+
+    def _incoherent(self, environment: Environment, file: YamlFile) -> list[Problem]:
+        problems = []
+        known = adapter_names()
+        if "target" in (file.value or {}) and environment.target not in known:
+            problems.append(
+                Problem(
+                    file.name, file.line("target"), "target", "no adapter of this name is installed",
+                    found=environment.target, expected=", ".join(known), nearest=nearest(environment.target, known),
+                )
+            )  # fmt: skip
+        if environment.releases == "latest" and not environment.train:
+            problems.append(
+                Problem(
+                    file.name, file.line("releases"), "releases", "latest follows what is trained here",
+                    expected="train: true",
+                )
+            )  # fmt: skip
+        return problems
+
+    def _stack(self, folder: str, file: YamlFile, problems: list[Problem]) -> DeclaredStack | None:
+        path = self.root / "stacks" / folder / "stack.py"
+        relative = f"stacks/{folder}/stack.py"
+        if not path.is_file():
+            known = sorted(found.parent.name for found in (self.root / "stacks").glob("*/stack.py"))
+            problems.append(
+                Problem(
+                    file.name, file.line("stacks"), "stacks", f"there is no {relative}", found=folder,
+                    expected=", ".join(known), nearest=nearest(folder, known),
+                )
+            )  # fmt: skip
+            return None
+        with collecting() as collected:
+            stack = self._execute(path, folder, relative, collected)
+        for problem in collected:
+            shown = problem.file.removeprefix(f"{self.root}/")
+            problems.append(Problem(shown, *_rest(problem)))
+        if stack is None or collected:
+            return None
+        # the declaration decides about resources, not about what a training run computes
+        return DeclaredStack(stack, folder, digest_tree(path.parent, exclude=["__pycache__", "stack.py"]))
+
+    def _execute(self, path: Path, folder: str, relative: str, collected: list[Problem]) -> Stack | None:
+        name = f"mlinfra_stacks.{folder}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            spec.loader.exec_module(module)
+        except SyntaxError as error:
+            collected.append(Problem(relative, error.lineno or 0, "", f"is not Python: {error.msg}"))
+            return None
+        except Exception as error:  # noqa: BLE001  a user's file may raise anything, and its line is what helps
+            frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+            line = (frames[-1].lineno or 0) if frames else 0
+            collected.append(Problem(relative, line, "", f"{type(error).__name__}: {error}"))
+            return None
+        finally:
+            sys.dont_write_bytecode = before
+        stack = getattr(module, "stack", None)
+        if not isinstance(stack, Stack):
+            collected.append(Problem(relative, 0, "stack", "is not there", expected='stack = Stack("name", owner=…)'))
+            return None
+        return stack
+
+    def _releases(
+        self, environment: Environment, stacks: list[DeclaredStack], problems: list[Problem]
+    ) -> dict[str, Release]:
+        found: dict[str, Release] = {}
+        names = [item.stack.name for item in stacks]
+        for name in names:
+            for path in sorted((self.root / "releases" / name).glob("*.json")):
+                try:
+                    release = parse_release(path.read_bytes(), str(path.relative_to(self.root)))
+                except MlinfraError as error:
+                    problems.append(Problem(str(path.relative_to(self.root)), 0, "", error.message))
+                    continue
+                found[release.digest] = release
+        if environment.releases == "latest":
+            store = self.artifacts(environment)
+            for name in names:
+                for digest in store.releases(name):
+                    found[digest] = parse_release(store.release(name, digest), f"{store.url}/releases/{name}/{digest}")
+        return found
+
+
+def _rest(problem: Problem) -> tuple[int, str, str, str, str, str, str]:
+    return (
+        problem.line, problem.path, problem.message, problem.found, problem.expected, problem.nearest, problem.remedy,
+    )  # fmt: skip
+
+
+def _problems_of_resolving(declared: Declared) -> list[Problem]:
+    """What resolving would complain about, so that it is said together with the problems of the files."""
+    from mlinfra.adapters import load_adapter
+    from mlinfra.resolve import resolve
+
+    if not declared.stacks or declared.environment.target not in adapter_names():
+        return []
+    try:
+        resolve(declared, load_adapter(declared.environment.target))
+    except Problems as problems:
+        return list(problems.problems)
+    return []

@@ -1,0 +1,106 @@
+"""Resources: the one shape that plans, policies and prices read, wherever the resources come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What the engine's wire protocol says for a value that is known only after an `up` (pulumi sdk, rpc.py)."""
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+PART_TYPE = "mlinfra:part:"
+_SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource: `inputs` by their wire names, `dependencies` and `parent` as URNs."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    parent: str = ""
+    dependencies: Sequence[str] = ()
+    protect: bool = False
+    custom: bool = True
+    aliases: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the shape that `plan --json` prints."""
+        return {
+            "urn": self.urn,
+            "type": self.type,
+            "name": self.name,
+            "inputs": dict(self.inputs),
+            "parent": self.parent or None,
+            "dependencies": list(self.dependencies),
+            "protect": self.protect,
+        }
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All resources of one Pulumi stack, sorted by URN."""
+
+    all: Sequence[Resource]
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Resources:
+        """Return the resources of an exported state or of a file backend's checkpoint.
+
+        Raises:
+            KeyError: the JSON is something else.
+        """
+        deployment = state.get("deployment") or state.get("checkpoint", {}).get("latest") or {}
+        made = [
+            Resource(
+                urn=item["urn"],
+                type=item["type"],
+                name=item["urn"].rsplit("::", 1)[1],
+                inputs={
+                    key: hide_secrets(value)
+                    for key, value in item.get("inputs", {}).items()
+                    if not key.startswith("__")
+                },
+                parent=item.get("parent", ""),
+                dependencies=sorted(item.get("dependencies") or ()),
+                protect=bool(item.get("protect")),
+                custom=bool(item.get("custom")),
+            )
+            for item in deployment.get("resources") or ()
+            if not item.get("delete")
+        ]
+        return cls(sorted(made, key=lambda resource: resource.urn))
+
+    def declared(self) -> list[Resource]:
+        """Return the resources without the stack itself, the providers, and the components of parts."""
+        return [
+            resource
+            for resource in self.all
+            if resource.custom and resource.type != STACK_TYPE and not resource.type.startswith("pulumi:providers:")
+        ]
+
+    def part_of(self, resource: Resource) -> str | None:
+        """Return the key of the part that a resource belongs to, or None for a raw resource."""
+        for piece in reversed(resource.urn.split("::")[2].split("$")):
+            if piece.startswith(PART_TYPE):
+                component = next((item for item in self.all if item.urn == resource.parent), None)
+                while component is not None and component.type != piece:
+                    component = next((item for item in self.all if item.urn == component.parent), None)
+                name = component.name if component is not None else resource.name
+                return f"{piece.removeprefix(PART_TYPE)}.{name}"
+        return None
+
+
+def hide_secrets(value: Any) -> Any:
+    """Return `value` with every secret replaced by `[secret]`."""
+    if isinstance(value, Mapping):
+        if _SECRET_SIGNATURE in value:
+            return "[secret]"
+        return {key: hide_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hide_secrets(item) for item in value]
+    return value
