@@ -127,7 +127,7 @@ def _size(folder: Path) -> int:
 def _say_what_is_kept(go: str, say: Callable[[str], None]) -> None:
     names = ("GOMODCACHE", "GOCACHE")
     ran = subprocess.run([go, "env", "-json", *names], capture_output=True, text=True, check=False)
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, KeyError):
         folders = [Path(json.loads(ran.stdout)[name]) for name in names]
         sizes = " and ".join(f"{_size(folder) / 1e9:.1f} GB in {folder}" for folder in folders)
         say(f"Go keeps {sizes}, yours included. The engine needs neither any more; to free both:")

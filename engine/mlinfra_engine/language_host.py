@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, cast
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
@@ -150,44 +150,40 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         self._programs.stop()
         self._plugins.stop()
 
-    def Handshake(  # noqa: N802
+    def Handshake(
         self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
     ) -> language_pb2.LanguageHandshakeResponse:
         self._engine = request.engine_address or self._engine
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(  # noqa: N802
-        self, request: empty_pb2.Empty, context: grpc.ServicerContext
-    ) -> plugin_pb2.PluginInfo:
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         return plugin_pb2.PluginInfo(version=importlib.metadata.version("pulumi"))
 
-    def GetRequiredPackages(  # noqa: N802
+    def GetRequiredPackages(
         self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
         return language_pb2.GetRequiredPackagesResponse()
 
-    def RuntimeOptionsPrompts(  # noqa: N802
+    def RuntimeOptionsPrompts(
         self, request: language_pb2.RuntimeOptionsRequest, context: grpc.ServicerContext
     ) -> language_pb2.RuntimeOptionsResponse:
         return language_pb2.RuntimeOptionsResponse()
 
-    def About(  # noqa: N802
-        self, request: language_pb2.AboutRequest, context: grpc.ServicerContext
-    ) -> language_pb2.AboutResponse:
+    def About(self, request: language_pb2.AboutRequest, context: grpc.ServicerContext) -> language_pb2.AboutResponse:
         return language_pb2.AboutResponse(
             executable=sys.executable,
             version=platform.python_version(),
             metadata={"language host": "mlinfra"},
         )
 
-    def InstallDependencies(  # noqa: N802
+    def InstallDependencies(
         self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
         python = interpreter(request.info)
         message = f"Programs run with {python}; install what they import there. Nothing was installed.\n"
         yield language_pb2.InstallDependenciesResponse(stdout=message.encode())
 
-    def GetProgramDependencies(  # noqa: N802
+    def GetProgramDependencies(
         self, request: language_pb2.GetProgramDependenciesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetProgramDependenciesResponse:
         which = "all" if request.transitiveDependencies else "direct"
@@ -199,13 +195,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             ]
         )
 
-    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         self._programs.stop()
         return empty_pb2.Empty()
 
-    def Run(  # noqa: N802
-        self, request: language_pb2.RunRequest, context: grpc.ServicerContext
-    ) -> language_pb2.RunResponse:
+    def Run(self, request: language_pb2.RunRequest, context: grpc.ServicerContext) -> language_pb2.RunResponse:
         if request.attach_debugger:
             return language_pb2.RunResponse(error="this language host cannot attach a debugger")
         info = request.info
@@ -243,7 +237,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse(error=f"the program was ended by {signal.Signals(-code).name}")
         return language_pb2.RunResponse(error=f"the program ended with exit code {code}")
 
-    def RunPlugin(  # noqa: N802
+    def RunPlugin(
         self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.RunPluginResponse]:
         info = request.info
