@@ -6,9 +6,9 @@ checked against its digest first: a pickle is code, and code of unknown origin i
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
-import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS_FILE = "requirements.txt"
 _CHECKED_ROWS = 100
+_logger = logging.getLogger("mlinfra.serving")
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,8 @@ def check_digest(folder: Path, digest: str) -> None:
 def check_requirements(folder: Path) -> list[str]:
     """Compare the installed libraries with the pins of `requirements.txt`.
 
-    Returns one warning per library whose installed major.minor differs from the pinned one; they are issued
-    through `warnings` too.
+    Returns one line per library whose installed major.minor differs from the pinned one; each is logged as a
+    warning too.
 
     Raises:
         MlinfraError: a pinned library is not installed (all of them are named).
@@ -195,5 +196,5 @@ def check_requirements(folder: Path) -> list[str]:
             f"{path}: not installed: {', '.join(missing)}", remedy=f"install them: pip install -r {path}"
         )
     for message in differing:
-        warnings.warn(message, stacklevel=2)
+        _logger.warning("%s", message)
     return differing

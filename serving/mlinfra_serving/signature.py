@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SIGNATURE_FILE = "signature.json"
 PREDICTION = "prediction"
-RESERVED = ("request_id", "time", "release", "mirrored", PREDICTION)
-"""Columns that the capture adds to the inputs, so no input may have one of these names."""
+RESERVED = ("request_id", "time", "date", "release", "mirrored", PREDICTION)
+"""Columns that the capture (and its folders, for `date`) adds to the inputs: no input may have such a name."""
 
 _EXACT_IN_FP64 = 2**53
 """The largest integer up to which FP64 holds every integer exactly (IEEE 754, 53 bits of significand)."""
