@@ -1,0 +1,100 @@
+"""What the engine reports while it works: one JSON event a line, read as they come."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the engine does: `operation` is create, update, replace, delete, read, refresh or same."""
+
+    operation: str
+    type: str
+    name: str
+    urn: str
+    done: bool
+    failed: bool = False
+
+
+@dataclass
+class Outcome:
+    """What an operation of the engine did: number of resources by operation, seconds, and what went wrong."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> int:
+        """How many resources were touched."""
+        return sum(count for operation, count in self.counts.items() if operation not in ("same", "read"))
+
+
+Watch = Callable[[Step], None]
+
+
+def read_events(log: Path, process: subprocess.Popen[Any], outcome: Outcome, watch: Watch) -> None:
+    with log.open() as file:
+        for line in _lines(file, process):
+            _take(json.loads(line), outcome, watch)
+
+
+def _lines(file: IO[str], process: subprocess.Popen[Any]) -> Iterator[str]:
+    part = ""
+    while True:
+        ended = process.poll() is not None
+        piece = file.readline()
+        if piece.endswith("\n"):
+            yield part + piece
+            part = ""
+        elif piece:
+            part += piece
+        elif ended:
+            return
+        else:
+            time.sleep(0.02)
+
+
+def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
+    if prelude := event.get("resourcePreEvent"):
+        _tell(prelude["metadata"], watch, done=False)
+    elif done := event.get("resOutputsEvent"):
+        _tell(done["metadata"], watch, done=True)
+    elif failed := event.get("resOpFailedEvent"):
+        _tell(failed["metadata"], watch, done=True, failed=True)
+    elif summary := event.get("summaryEvent"):
+        outcome.counts = dict(summary.get("resourceChanges") or {})
+    elif diagnostic := event.get("diagnosticEvent"):
+        message = str(diagnostic.get("message", "")).strip()
+        if diagnostic.get("severity") == "error" and message:
+            outcome.errors.append(_readable(message, str(diagnostic.get("urn", ""))))
+        elif diagnostic.get("severity") == "warning" and message:
+            outcome.warnings.append(message)
+    elif (violation := event.get("policyEvent")) and violation.get("enforcementLevel") == "mandatory":
+        outcome.errors.append(f"{violation.get('policyName')}: {str(violation.get('message', '')).strip()}")
+
+
+def _tell(metadata: Mapping[str, Any], watch: Watch, *, done: bool, failed: bool = False) -> None:
+    urn = str(metadata["urn"])
+    watch(Step(str(metadata["op"]), str(metadata["type"]), urn.rsplit("::", 1)[1], urn, done, failed))
+
+
+def _readable(message: str, urn: str) -> str:
+    """Return an error of the engine without the words that it puts around every message of a plugin."""
+    text = message.removeprefix("error: ")
+    for prefix in ("rpc error: code = Unknown desc = ", f"{urn}: ", "sdk-v2/provider2.go:"):
+        text = text.replace(prefix, "")
+    lines = [line.strip(" *\t") for line in text.splitlines() if line.strip(" *\t")]
+    lines = [line for line in lines if not line.endswith("error occurred:")]
+    name = urn.rsplit("::", 1)[1] if "::" in urn else ""
+    kind = urn.split("::")[2].rsplit(":", 1)[-1] if "::" in urn else ""
+    head = f"{kind} {name}: " if name and kind != "Stack" else ""
+    return head + "\n".join(lines)

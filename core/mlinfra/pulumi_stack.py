@@ -1,0 +1,236 @@
+"""The Pulumi stack of one environment, driven by the engine's own command line.
+
+The Automation API would do, but its `up` skips the preview (a mandatory policy would then fire after everything was
+created), and it asks the engine three more times per operation; one `pulumi up` previews with the pack and applies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mlinfra.engine_events import Outcome, Watch, read_events
+from mlinfra.environment import Environment
+from mlinfra.passphrase import passphrase_file
+from mlinfra.problems import MlinfraError, Refused
+from mlinfra.repository import Repository
+from mlinfra.resources import Resources
+from mlinfra_engine.install import Engine
+
+PROJECT = "mlinfra"
+_INTERRUPTED = 130
+
+
+class PulumiStack:
+    """`pulumi` for one environment: its state backend, its secrets, its program."""
+
+    def __init__(self, repository: Repository, environment: Environment, engine: Engine) -> None:
+        self._repository = repository
+        self._environment = environment
+        self._engine = engine
+        self.name = environment.name
+
+    @property
+    def backend(self) -> str:
+        """The URL of the state's backend."""
+        return self._environment.state or f"file://{self._repository.data / 'state'}"
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that holds the state, or None when the backend is not a folder."""
+        if not self.backend.startswith("file://"):
+            return None
+        return Path(self.backend.removeprefix("file://")) / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables with which plain `pulumi` does the same as mlinfra."""
+        made = {
+            **self._engine.environment(),
+            "PULUMI_BACKEND_URL": self.backend,
+            "MLINFRA_REPOSITORY": str(self._repository.root),
+            "PULUMI_DEBUG_COMMANDS": "true",  # without it the engine hides the option --event-log
+        }
+        if self._environment.secrets_provider is None and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
+            made["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self._repository))
+        return made
+
+    def state(self) -> Resources:
+        """Return the resources of the last `up`; a backend that is a folder is read without the engine.
+
+        Raises:
+            MlinfraError: the state cannot be read.
+        """
+        return Resources.from_state(self.export())
+
+    def export(self) -> Mapping[str, Any]:
+        """Return the exported state, secrets encrypted; empty before the first `up`."""
+        if self.checkpoint is not None:
+            try:
+                exported: dict[str, Any] = json.loads(self.checkpoint.read_text())
+            except FileNotFoundError:
+                return {}
+            except ValueError as error:
+                raise MlinfraError(
+                    f"the state in {self.checkpoint} is damaged: {error}",
+                    remedy=f"the state before it is in {self.checkpoint}.bak",
+                ) from error
+            return exported
+        done = self._run(["stack", "export", "--stack", self.name])
+        if done.returncode:
+            if "no stack named" in done.stderr:
+                return {}
+            raise MlinfraError(f"the state of {self.name} cannot be read: {_last_line(done.stderr)}")
+        answered: dict[str, Any] = json.loads(done.stdout)
+        return answered
+
+    def init(self) -> None:
+        """Create the Pulumi stack if it is not there; do nothing if it is."""
+        if self.checkpoint is not None:
+            if self.checkpoint.exists():
+                return
+            Path(self.backend.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+        provider = self._environment.secrets_provider or "passphrase"
+        done = self._run(["stack", "init", self.name, "--secrets-provider", provider, "--no-select"])
+        if done.returncode and "already exists" not in done.stderr:
+            raise MlinfraError(
+                f"the state of {self.name} cannot be created in {self.backend}: {_last_line(done.stderr)}",
+                remedy="check that the backend exists and that your credentials may write to it",
+            )
+
+    def up(self, watch: Watch, *, preview_only: bool = False) -> Outcome:
+        """Preview with the policy pack, then apply; `watch` is told each step.
+
+        Raises:
+            Refused: a mandatory policy is violated; nothing was changed.
+            MlinfraError: anything failed; the next `up` goes on from there.
+        """
+        self.init()
+        return self._operate(["preview"] if preview_only else ["up", "--yes", "--skip-preview=false"], watch)
+
+    def refresh(self, watch: Watch) -> Outcome:
+        """Bring the state in line with what is really there."""
+        return self._operate(["refresh", "--yes", "--skip-preview"], watch)
+
+    def destroy(self, watch: Watch, *, keep_protected: bool) -> Outcome:
+        """Remove everything; with `keep_protected`, all but what holds data."""
+        extra = ["--exclude-protected"] if keep_protected else []
+        return self._operate(["destroy", "--yes", "--skip-preview", *extra], watch)
+
+    def unprotect(self) -> None:
+        """Take the protection off all resources, so that `destroy` removes them too."""
+        done = self._run(["state", "unprotect", "--all", "--yes", "--stack", self.name])
+        if done.returncode:
+            raise MlinfraError(f"the protection cannot be taken off: {_last_line(done.stderr)}")
+
+    def forget(self) -> None:
+        """Remove the empty Pulumi stack itself."""
+        self._run(["stack", "rm", self.name, "--yes", "--preserve-config"])
+
+    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self._engine.path), *arguments, "--non-interactive"],
+            cwd=self._repository.root,
+            env={**os.environ, **self.variables()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _operate(self, arguments: Sequence[str], watch: Watch) -> Outcome:
+        self._free_dead_locks()
+        started = time.monotonic()
+        outcome = Outcome()
+        with tempfile.TemporaryDirectory(prefix="mlinfra-") as folder:
+            log = Path(folder) / "events"
+            log.touch()
+            command = [str(self._engine.path), *arguments, "--stack", self.name, "--non-interactive"]
+            with (Path(folder) / "stderr").open("w+") as errors:
+                process = subprocess.Popen(
+                    [*command, "--suppress-progress", "--color", "never", "--event-log", str(log)],
+                    cwd=self._repository.root,
+                    env={**os.environ, **self.variables()},
+                    stdin=subprocess.DEVNULL,
+                    stdout=errors,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                code = _wait(process, lambda: read_events(log, process, outcome, watch))
+                errors.seek(0)
+                output = errors.read()
+        outcome.seconds = time.monotonic() - started
+        if code:
+            raise self._failure(code, output, outcome)
+        return outcome
+
+    def _failure(self, code: int, output: str, outcome: Outcome) -> MlinfraError:
+        if code == _INTERRUPTED or code < 0:
+            error = MlinfraError("interrupted", remedy=f"mlinfra up {self.name} goes on from here")
+            error.exit_code = _INTERRUPTED
+            return error
+        if "the stack is currently locked" in output:
+            return MlinfraError(
+                f"another run holds the lock of {self.name}: {_lock_holder(output)}",
+                remedy='wait for it to end; if its machine is gone: eval "$(mlinfra env '
+                f'{self.name})" && pulumi cancel --stack {self.name}',
+            )
+        errors = list(dict.fromkeys(outcome.errors)) or [_last_line(output)]
+        message = "\n".join(errors)
+        kind = Refused if "policy violation" in output.lower() and "mandatory" in output.lower() else MlinfraError
+        return kind(message, remedy=f"mend it and run mlinfra up {self.name} again; what was done is kept")
+
+    def _free_dead_locks(self) -> None:
+        """Remove the locks of runs on this machine that are no more: a killed engine leaves its lock behind."""
+        if self.checkpoint is None:
+            return
+        folder = self.checkpoint.parents[2] / "locks" / "organization" / PROJECT / self.name
+        for path in folder.glob("*.json"):
+            try:
+                holder = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            same_machine = holder.get("hostname") == os.uname().nodename
+            if same_machine and not _engine_runs(int(holder.get("pid", 0))):
+                path.unlink(missing_ok=True)
+
+
+def _engine_runs(pid: int) -> bool:
+    try:
+        return "pulumi" in psutil.Process(pid).name()
+    except psutil.Error:
+        return False
+
+
+def _wait(process: subprocess.Popen[Any], read: Callable[[], None]) -> int:
+    """Wait for the engine while its events are read. Ctrl-C lets it finish what it does; a second one ends it."""
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    interrupts = 0
+    while True:
+        try:
+            code = process.wait()
+            break
+        except KeyboardInterrupt:
+            interrupts += 1
+            process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
+    reader.join()
+    return _INTERRUPTED if interrupts else code
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+
+
+def _lock_holder(output: str) -> str:
+    found = [line.strip() for line in output.splitlines() if "created by" in line]
+    return found[0] if found else "it does not say which"
