@@ -6,7 +6,7 @@ anybody's. `mlinfra.testing` holds the contract that each must pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -130,7 +130,17 @@ class Service(Protocol):
         """Set the split (percent by release); a generation that is not newer is refused."""
         ...
 
-    def train(self, part: ResolvedPart, *, again: bool, say: Any) -> Run:
+    def restore(self) -> Sequence[str]:
+        """Bring back what ran and was ended by a reboot; return a line for each thing that was brought back.
+
+        A target that does this itself returns nothing."""
+        ...
+
+    def down(self, *, destroy_data: bool) -> Sequence[str]:
+        """End what is left after the resources are gone; return a line for each thing that was kept."""
+        ...
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
         """Run a job, or adopt the finished run with the same inputs; `again` runs it once more."""
         ...
 
@@ -169,6 +179,10 @@ class Adapter(Protocol):
 
     def declare(self, part: ResolvedPart, links: Links) -> Links:
         """Register the part's resources with Pulumi; return the links with what it gives."""
+        ...
+
+    def diagnose(self) -> Iterable[tuple[bool | None, str, str]]:
+        """Yield (good, detail, the command that mends it) for what this target needs on this machine."""
         ...
 
     def service(self, environment: Environment, repository: Path) -> Service:

@@ -40,17 +40,8 @@ class PulumiStack:
         self._engine = engine
         self.name = environment.name
 
-    @property
-    def backend(self) -> str:
-        """The URL of the state's backend."""
-        return self._environment.state or f"file://{self._repository.data / 'state'}"
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """The file that holds the state, or None when the backend is not a folder."""
-        if not self.backend.startswith("file://"):
-            return None
-        return Path(self.backend.removeprefix("file://")) / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+        self.backend = backend_of(repository, environment)
+        self.checkpoint = checkpoint_of(repository, environment)
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables with which plain `pulumi` does the same as mlinfra."""
@@ -64,27 +55,14 @@ class PulumiStack:
             made["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self._repository))
         return made
 
-    def state(self) -> Resources:
-        """Return the resources of the last `up`; a backend that is a folder is read without the engine.
-
-        Raises:
-            MlinfraError: the state cannot be read.
-        """
-        return Resources.from_state(self.export())
+    def exists(self) -> bool:
+        """Whether there ever was an `up`."""
+        return bool(self.export())
 
     def export(self) -> Mapping[str, Any]:
         """Return the exported state, secrets encrypted; empty before the first `up`."""
         if self.checkpoint is not None:
-            try:
-                exported: dict[str, Any] = json.loads(self.checkpoint.read_text())
-            except FileNotFoundError:
-                return {}
-            except ValueError as error:
-                raise MlinfraError(
-                    f"the state in {self.checkpoint} is damaged: {error}",
-                    remedy=f"the state before it is in {self.checkpoint}.bak",
-                ) from error
-            return exported
+            return _read_checkpoint(self.checkpoint)
         done = self._run(["stack", "export", "--stack", self.name])
         if done.returncode:
             if "no stack named" in done.stderr:
@@ -201,6 +179,48 @@ class PulumiStack:
             same_machine = holder.get("hostname") == os.uname().nodename
             if same_machine and not _engine_runs(int(holder.get("pid", 0))):
                 path.unlink(missing_ok=True)
+
+
+def backend_of(repository: Repository, environment: Environment) -> str:
+    """Return the URL of the backend that keeps an environment's state."""
+    return environment.state or f"file://{repository.data / 'state'}"
+
+
+def checkpoint_of(repository: Repository, environment: Environment) -> Path | None:
+    """Return the file that holds an environment's state, or None when the backend is not a folder."""
+    backend = backend_of(repository, environment)
+    if not backend.startswith("file://"):
+        return None
+    return Path(backend.removeprefix("file://")) / ".pulumi" / "stacks" / PROJECT / f"{environment.name}.json"
+
+
+def read_state(repository: Repository, environment: Environment, stack: Callable[[], PulumiStack | None]) -> Resources:
+    """Return the resources of the last `up`; a backend that is a folder is read without the engine.
+
+    Raises:
+        MlinfraError: the state cannot be read, or another backend needs an engine and there is none.
+    """
+    checkpoint = checkpoint_of(repository, environment)
+    if checkpoint is not None:
+        return Resources.from_state(_read_checkpoint(checkpoint))
+    engine = stack()
+    if engine is None:
+        raise MlinfraError(
+            f"reading the state in {environment.state} needs the Pulumi engine", remedy="python -m mlinfra_engine"
+        )
+    return Resources.from_state(engine.export())
+
+
+def _read_checkpoint(path: Path) -> Mapping[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise MlinfraError(
+            f"the state in {path} is damaged: {error}", remedy=f"the state before it is in {path}.bak"
+        ) from error
+    return found
 
 
 def _engine_runs(pid: int) -> bool:

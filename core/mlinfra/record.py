@@ -11,7 +11,7 @@ from google.protobuf import struct_pb2
 from mlinfra.resources import STACK_TYPE, Resource, Resources, hide_secrets
 
 
-def record(program: Callable[[], None], *, project: str, stack: str) -> Resources:
+def record(program: Callable[[], object], *, project: str, stack: str) -> Resources:
     """Return the resources that `program` registers, with wire inputs as `pulumi preview --json` shows them.
 
     Outputs that only a target can know are unknown, as in a preview. What the program raises comes through.
@@ -59,9 +59,9 @@ def record(program: Callable[[], None], *, project: str, stack: str) -> Resource
     asyncio.set_event_loop(loop)
     try:
         settings.configure(
-            mocks.MockSettings(
+            mocks.MockSettings(  # type: ignore[no-untyped-call]
                 monitor=monitor,
-                monitor_features=set(monitor.GetDeploymentInfo(None).supportedFeatures),
+                monitor_features=set(monitor.GetDeploymentInfo(None).supportedFeatures),  # type: ignore[no-untyped-call]
                 engine=mocks.MockEngine(None),
                 project=project,
                 stack=stack,
@@ -70,8 +70,8 @@ def record(program: Callable[[], None], *, project: str, stack: str) -> Resource
                 callbacks=None,
             )
         )
-        settings.set_root_resource(None)
-        loop.run_until_complete(run_in_stack(program))
+        settings.set_root_resource(None)  # type: ignore[arg-type]
+        loop.run_until_complete(run_in_stack(lambda: program() and None))
     finally:
         loop.close()
         asyncio.set_event_loop(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,15 @@ class Local:
             DriftMonitor: drift_monitor.declare,
         }
         return declare[type(part.part)](part, links)
+
+    def diagnose(self) -> Iterator[tuple[bool | None, str, str]]:
+        """Look for the packages of the extra `local`, and for what keeps processes together."""
+        needed = ("duckdb", "envoy", "feast", "kserve", "mlflow", "sklearn", "supervisor", "xgboost")
+        missing = [name for name in needed if find_spec(name) is None]
+        if missing:
+            yield False, f"packages are missing: {', '.join(missing)}", "pip install 'mlinfra-toolkit[local]'"
+        else:
+            yield True, "every package of the extra local is installed", ""
 
     def service(self, environment: Environment, repository: Path) -> LocalService:
         """Return the running side."""

@@ -1,0 +1,40 @@
+"""down: removes what runs; keeps what holds data, unless told to destroy that too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlinfra.engine_events import Outcome
+from mlinfra.operations.progress import Progress
+from mlinfra.operations.session import Session
+from mlinfra.repository import Repository
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was removed, and what was kept: a line each, with where it is."""
+
+    outcome: Outcome
+    kept: Sequence[str]
+
+
+def down(repository: Repository, name: str, progress: Progress, *, destroy_data: bool = False) -> Removed:
+    """Remove an environment's resources and end everything that runs for it.
+
+    Raises:
+        MlinfraError: something could not be removed; the next `down` goes on from there.
+    """
+    session = Session.open(repository, name)
+    stack = session.stack(progress.note)
+    outcome = Outcome()
+    if stack.exists():
+        progress.phase("removing resources")
+        if destroy_data:
+            stack.unprotect()
+        outcome = stack.destroy(progress.step, keep_protected=not destroy_data)
+    progress.phase("ending processes")
+    kept = session.service.down(destroy_data=destroy_data)
+    if destroy_data:
+        stack.forget()
+    return Removed(outcome, kept)

@@ -1,0 +1,68 @@
+"""plan: what an `up` would do, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mlinfra.diff import Change, ResourceChange, difference
+from mlinfra.operations.session import Session
+from mlinfra.pulumi_stack import PROJECT, read_state
+from mlinfra.realize import realize
+from mlinfra.record import record
+from mlinfra.repository import Repository
+from mlinfra.resources import Resources
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The resources that are declared, and what changes against the last `up`."""
+
+    session: Session
+    resources: Resources
+    changes: Sequence[ResourceChange]
+
+    @property
+    def changed(self) -> bool:
+        """Whether an `up` would touch anything."""
+        return any(change.change is not Change.SAME for change in self.changes)
+
+    def of_part(self, key: str) -> list[ResourceChange]:
+        """Return the changes of one part."""
+        return [change for change in self.changes if change.part == key]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented shape of `plan --json`, version 1."""
+        keys = [part.key for part in self.session.resolved.parts]
+        gone = sorted({change.part for change in self.changes if change.part and change.part not in keys})
+        return {
+            "version": 1,
+            "environment": self.session.environment.name,
+            "target": self.session.environment.target,
+            "resources": [resource.to_json() for resource in self.resources.all],
+            "parts": [
+                {"part": key, "changes": [change.to_json() for change in self.of_part(key)]} for key in [*keys, *gone]
+            ],
+            "problems": [],
+        }
+
+
+def plan(repository: Repository, name: str) -> Plan:
+    """Return the offline plan of an environment: no engine, no network, no credentials for a local state.
+
+    Raises:
+        Problems: all problems of all files, and all refusals of the target.
+    """
+    return plan_of(Session.open(repository, name))
+
+
+def plan_of(session: Session) -> Plan:
+    """Return the offline plan of an open session."""
+    resources = record(
+        lambda: realize(session.resolved, session.adapter),
+        project=PROJECT,
+        stack=session.environment.name,
+    )
+    state = read_state(session.repository, session.environment, session.known_stack)
+    return Plan(session, resources, difference(resources, state, session.adapter.replaced_by))

@@ -1,0 +1,85 @@
+"""One environment, loaded and resolved, with its adapter and running side: what every operation starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from mlinfra.adapters import Adapter, ResolvedPart, Service, load_adapter
+from mlinfra.declarations.part import Part
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError, nearest
+from mlinfra.pulumi_stack import PulumiStack
+from mlinfra.repository import Repository
+from mlinfra.resolve import Declared, Resolved, resolve
+
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What was declared and resolved for one environment."""
+
+    repository: Repository
+    declared: Declared
+    adapter: Adapter
+    resolved: Resolved
+
+    @classmethod
+    def open(cls, repository: Repository, name: str) -> Session:
+        """Load and resolve an environment.
+
+        Raises:
+            Problems: all problems of all files, and all refusals of the target.
+        """
+        declared = repository.load(name)
+        adapter = load_adapter(declared.environment.target)
+        return cls(repository, declared, adapter, resolve(declared, adapter))
+
+    @property
+    def environment(self) -> Environment:
+        """The environment."""
+        return self.declared.environment
+
+    @cached_property
+    def service(self) -> Service:
+        """The running side of the environment's target."""
+        return self.adapter.service(self.environment, self.repository.root)
+
+    def stack(self, say: Callable[[str], None]) -> PulumiStack:
+        """Return the Pulumi stack, with an engine that is ready; `say` is told when one must be installed first."""
+        from mlinfra_engine.install import ensure
+
+        return PulumiStack(self.repository, self.environment, ensure(say))
+
+    def known_stack(self) -> PulumiStack | None:
+        """Return the Pulumi stack if an engine is there; install nothing."""
+        from mlinfra_engine.install import find
+
+        engine = find()
+        return PulumiStack(self.repository, self.environment, engine) if engine else None
+
+    def one(self, kind: type[Part], name: str | None) -> ResolvedPart:
+        """Return the part of a kind that is named, or the only one there is.
+
+        Raises:
+            MlinfraError: no such part, or several and none named.
+        """
+        found = {part.part.name: part for part in self.resolved.of_kind(kind)}
+        word = kind.plural.removesuffix("s").replace("_", " ")
+        if name is None and len(found) == 1:
+            return next(iter(found.values()))
+        if name in found:
+            return found[name]
+        known = ", ".join(sorted(found)) or "none"
+        if name is None:
+            error = MlinfraError(f"{self.environment.name} has several {kind.plural.replace('_', ' ')}: {known}")
+            error.remedy = f"name one of them: --{word.replace(' ', '-')} NAME"
+        else:
+            near = nearest(name, found)
+            hint = f" (did you mean {near!r}?)" if near else ""
+            error = MlinfraError(f"{self.environment.name} has no {word} {name!r}{hint}; there are: {known}")
+        error.exit_code = 2
+        raise error

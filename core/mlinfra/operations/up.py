@@ -1,0 +1,121 @@
+"""up: makes what is declared true. Features and definitions first, then training, then what serves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlinfra.adapters import ResolvedPart
+from mlinfra.declarations.training_job import TrainingJob
+from mlinfra.diff import Change
+from mlinfra.engine_events import Outcome
+from mlinfra.operations.plan import plan_of
+from mlinfra.operations.progress import Progress
+from mlinfra.operations.session import Session
+from mlinfra.operations.status import EndpointStatus, Status, status_of
+from mlinfra.operations.train import Trained, train
+from mlinfra.problems import Refused
+from mlinfra.pulumi_stack import PulumiStack
+from mlinfra.repository import Repository
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an `up` did: the engine's outcome of each pass, the training runs, and what serves now."""
+
+    outcomes: Sequence[Outcome]
+    trained: Sequence[Trained]
+    status: Status
+    seconds: float
+
+    @property
+    def changed(self) -> int:
+        """How many resources were touched."""
+        return sum(outcome.changed for outcome in self.outcomes)
+
+
+def up(repository: Repository, name: str, progress: Progress, *, again: bool = False, refresh: bool = False) -> Summary:
+    """Make what is declared for an environment true.
+
+    `again` trains once more on the same inputs; `refresh` first asks the target what is really there.
+
+    Raises:
+        Problems: all problems of all files; nothing was changed.
+        Refused: a policy is violated, or data would be destroyed; nothing was changed.
+        MlinfraError: something failed on the way; the next `up` goes on from there.
+    """
+    started = time.monotonic()
+    progress.phase("reading declarations")
+    session = Session.open(repository, name)
+    stack = session.stack(progress.note)
+    for line in session.service.restore():
+        progress.note(line)
+    if refresh:
+        progress.phase("asking what is really there")
+        stack.refresh(progress.step)
+    refuse_destruction(session)
+    outcomes: list[Outcome] = []
+    trained: list[Trained] = []
+    if session.environment.train:
+        if _must_declare_first(session):
+            progress.phase("declaring features and definitions")
+            outcomes.append(stack.up(progress.step))
+        trained = train(session, progress, again=again)
+        if any(item.releases for item in trained):
+            session = Session.open(repository, name)
+    progress.phase("previewing and applying")
+    outcomes.append(stack.up(progress.step))
+    status = _shift(session, stack, progress)
+    return Summary(outcomes, trained, status, time.monotonic() - started)
+
+
+def refuse_destruction(session: Session) -> None:
+    """Refuse a change that would destroy data.
+
+    Raises:
+        Refused: naming every such resource.
+    """
+    lost = [change for change in plan_of(session).changes if change.destroys_data]
+    if lost:
+        lines = [
+            f"{change.part or change.resource.name}: {change.change.value} {change.resource.type.rsplit(':', 1)[-1]} "
+            f"{change.resource.name} DESTROYS DATA"
+            + (f" ({', '.join(item.path for item in change.properties)} changed)" if change.properties else "")
+            for change in lost
+        ]
+        raise Refused(
+            "\n".join(["this would destroy data; nothing was changed", *lines]),
+            remedy="take the change back; give a renamed part renamed_from='…'; "
+            f"or remove everything with mlinfra down {session.environment.name} --destroy-data",
+        )
+
+
+def _must_declare_first(session: Session) -> bool:
+    """Whether training needs something that is not there yet."""
+    needed = {item.key for job in session.resolved.of_kind(TrainingJob) for item in (job.part, *job.part.references())}
+    return any(change.part in needed and change.change is not Change.SAME for change in plan_of(session).changes)
+
+
+def _shift(session: Session, stack: PulumiStack, progress: Progress) -> Status:
+    """Give the wanted release all the traffic where another one has it, and record that."""
+    status = status_of(session)
+    behind = [item for item in status.endpoints if _deployed_beside(item)]
+    for item in behind:
+        assert item.wanted is not None
+        progress.phase(f"moving the traffic of {item.part.part.name} to {item.wanted.short}")
+        progress.note("all at once: steps and gates of a rollout are declared, but not carried out by this version")
+        session.service.shift(_physical(item.part), {item.wanted.short: 100}, item.serving.generation + 1)
+    if not behind:
+        return status
+    stack.refresh(progress.step)
+    return status_of(session)
+
+
+def _deployed_beside(item: EndpointStatus) -> bool:
+    there = {release.release for release in item.serving.releases if release.healthy}
+    return item.wanted is not None and item.wanted.short in there and not item.as_wanted
+
+
+def _physical(part: ResolvedPart) -> str:
+    return part.part.renamed_from or part.part.name
