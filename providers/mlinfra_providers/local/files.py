@@ -1,0 +1,53 @@
+"""Files written so that a reader, or the next run after a kill, finds the old content or the new, never half."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write `content` to `path` under a temporary name, then rename it; missing folders are created.
+
+    `durable` waits until the content is on the disk, so that it outlives a power cut as well as a kill.
+    The file is readable by this user alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write `value` as JSON that people can read, atomically."""
+    write_atomically(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), durable=durable)
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON value in `path`, or None where there is no such file."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def last_lines(path: Path, count: int, *, limit_bytes: int = 16_384) -> list[str]:
+    """Return the last `count` lines of a text file, looking at its last `limit_bytes` only; [] without a file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - limit_bytes))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
