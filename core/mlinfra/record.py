@@ -53,6 +53,9 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
         def new_resource(self, args: Any) -> Any:
             return "", args.inputs
 
+    def run() -> None:
+        program()
+
     monitor = Monitor()
     before = settings.SETTINGS
     loop = asyncio.new_event_loop()
@@ -71,7 +74,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
             )
         )
         settings.set_root_resource(None)  # type: ignore[arg-type]
-        loop.run_until_complete(run_in_stack(lambda: program() and None))
+        loop.run_until_complete(run_in_stack(run))
     finally:
         loop.close()
         asyncio.set_event_loop(None)
