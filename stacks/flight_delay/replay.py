@@ -19,9 +19,10 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from stacks.flight_delay.data import NEW_YORK, flights
-    from stacks.flight_delay.features import planes, weather
-else:  # a script finds its neighbours in its own folder
+if TYPE_CHECKING or __package__:
+    from .data import NEW_YORK, flights
+    from .features import planes, weather
+else:  # run as a script, which finds its neighbours in its own folder
     from data import NEW_YORK, flights
     from features import planes, weather
 
