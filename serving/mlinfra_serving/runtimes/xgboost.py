@@ -23,7 +23,7 @@ def save(model: Any, folder: Path) -> list[str]:
 
 
 def load(folder: Path, signature: Signature) -> Predict:
-    """Read `model.ubj`; text inputs become categories, which xgboost encodes as it did in training.
+    """Read `model.ubj`; text inputs become the categories of training, and text that was not among them a null.
 
     The booster alone gives the probability of the positive class for `binary:logistic`, and the values of a
     regression; the class of a multi-class model is the one of the highest probability, as its estimator's
@@ -37,16 +37,25 @@ def load(folder: Path, signature: Signature) -> Predict:
 
     booster = xgboost.Booster(model_file=folder / MODEL_FILE)
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
-    text = [entry["name"] for entry in signature["inputs"] if entry["type"] == "BYTES"]
+    text = _categories(booster, [entry["name"] for entry in signature["inputs"] if entry["type"] == "BYTES"])
     best = _trees_to_use(booster)
 
     def predict(frame: pd.DataFrame) -> Any:
-        typed = frame.astype(dict.fromkeys(text, "category")) if text else frame
-        data = xgboost.DMatrix(typed, enable_categorical=bool(text), nthread=1)
+        data = xgboost.DMatrix(frame.astype(text), enable_categorical=bool(text), nthread=1)
         result = booster.predict(data, iteration_range=best)
         return np.argmax(result, axis=1) if objective == "multi:softprob" else result
 
     return predict
+
+
+def _categories(booster: Any, names: list[str]) -> dict[str, pd.CategoricalDtype]:
+    """Return the type of each text input: one row alone does not tell the categories, and their codes."""
+    import pandas as pd
+
+    if not names:
+        return {}
+    known = dict(booster.get_categories(export_to_arrow=True).to_arrow())
+    return {name: pd.CategoricalDtype(known[name].to_pylist()) for name in names}
 
 
 def _trees_to_use(booster: Any) -> tuple[int, int]:
