@@ -136,6 +136,25 @@ class ArtifactStore:
         names = [PurePosixPath(str(path)).name for path in paths]
         return sorted(PREFIX + name.removesuffix(".json") for name in names if not name.startswith("."))
 
+    def put_newest(self, stack: str, endpoint: str, digest: str) -> None:
+        """Remember which release of an endpoint was accepted last: what `releases: latest` follows."""
+        self._write(f"{self._root}/newest/{stack}/{endpoint}", digest.encode())
+
+    def newest(self, stack: str) -> dict[str, str]:
+        """Return the digest of the release that was accepted last, by endpoint."""
+        with self._explained("read"):
+            try:
+                self._files.invalidate_cache()
+                paths = [str(path) for path in self._files.ls(f"{self._root}/newest/{stack}", detail=False)]
+            except FileNotFoundError:
+                return {}
+            named = {PurePosixPath(path).name: path for path in paths}
+            return {
+                name: bytes(self._files.cat_file(path)).decode()
+                for name, path in sorted(named.items())
+                if not name.startswith(".")
+            }
+
     def _listing(self, digest: str) -> Mapping[str, str]:
         with self._explained("read"):
             try:

@@ -102,7 +102,7 @@ class Repository:
                 problems += _problems_of_resolving(Declared(environment, stacks, {}, {}, lines))
             raise Problems(problems)
         assert environment is not None
-        return Declared(environment, stacks, lock, releases, lines)
+        return Declared(environment, stacks, lock, releases, lines, self._newest(environment, stacks))
 
     def _yaml(self, name: str) -> YamlFile:
         path = self.root / name
@@ -179,6 +179,12 @@ class Repository:
             return None
         return stack
 
+    def _newest(self, environment: Environment, stacks: list[DeclaredStack]) -> dict[str, str]:
+        if environment.releases != "latest":
+            return {}
+        store = self.artifacts(environment)
+        return {endpoint: digest for item in stacks for endpoint, digest in store.newest(item.stack.name).items()}
+
     def _releases(
         self, environment: Environment, stacks: list[DeclaredStack], problems: list[Problem]
     ) -> dict[str, Release]:
@@ -194,9 +200,8 @@ class Repository:
                 found[release.digest] = release
         if environment.releases == "latest":
             store = self.artifacts(environment)
-            for name in names:
-                for digest in store.releases(name):
-                    found[digest] = parse_release(store.release(name, digest), f"{store.url}/releases/{name}/{digest}")
+            for stack, digest in ((name, digest) for name in names for digest in store.newest(name).values()):
+                found[digest] = parse_release(store.release(stack, digest), f"{store.url}/releases/{stack}/{digest}")
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -58,6 +58,8 @@ class Declared:
     lock: Lock
     releases: Mapping[str, Release]
     lines: Lines
+    newest: Mapping[str, str] = field(default_factory=dict)
+    """The digest of the release that was accepted last, by endpoint: what `releases: latest` follows."""
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,7 @@ def _deployments(
     known = {part.key: part for item in declared.stacks for part in item.stack.parts}
     wanted: list[tuple[Release, bool]] = []
     if declared.environment.releases == "latest":
-        own = [release for release in declared.releases.values() if release.endpoint == endpoint.name]
-        newest = max(own, key=lambda release: (release.provenance.created, release.digest), default=None)
+        newest = declared.releases.get(declared.newest.get(endpoint.name, ""))
         wanted = [(newest, False)] if newest else []
     elif pin := declared.lock.get(endpoint.name):
         for line, frozen in (("release", False), ("previous", True)):

@@ -62,10 +62,9 @@ def _release(session: Session, part: ResolvedPart, run: Run) -> list[Release]:
             if endpoint.model.trained_by.key != part.key:
                 continue
             release = _make(session, declared.stack.name, endpoint, run)
-            known = [item for item in session.declared.releases.values() if item.endpoint == endpoint.name]
-            newest = max(known, key=lambda item: (item.provenance.created, item.digest), default=None)
-            if newest is None or newest.digest != release.digest:
+            if session.declared.newest.get(endpoint.name) != release.digest:
                 store.put_release(declared.stack.name, release.digest, release.to_json())
+                store.put_newest(declared.stack.name, endpoint.name, release.digest)
                 made.append(release)
     return made
 

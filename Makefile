@@ -1,0 +1,59 @@
+# Each target sets up what it needs; the second run takes seconds.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
+STAMP := $(VENV)/.installed
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help demo test test-long lint bench docs clean engine
+help:
+	@echo "make demo       set up, run the main job on real data, take it down (KEEP=1 keeps it)"
+	@echo "make test       set up and run the tests"
+	@echo "make test-long  the slowest scenarios"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      ratios against peers and bare parts"
+	@echo "make docs       write the generated documents again"
+	@echo "make clean      remove what make made (not the engine, which is kept per user)"
+
+.cache/uv/bin/uv:
+	@echo "uv is missing: installing it into .cache/uv"
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "Python 3.11 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12" % v)'
+	@$(PYTHON) -m venv .cache/uv
+	@.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+$(STAMP): pyproject.toml uv.lock | $(filter .cache/uv/bin/uv,$(UV))
+	@echo "installing the packages of uv.lock into $(VENV) (about 200 MB to download, half a minute)"
+	@$(UV) sync --locked --extra local --python $(PYTHON) --no-progress --quiet
+	@echo "compiling bytecode, so that the first start of each server is not slow"
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib core providers cli serving engine policies >/dev/null || true
+	@touch $@
+
+engine: $(STAMP)
+	@$(BIN)/python -m mlinfra_engine
+
+demo: engine
+	@$(BIN)/python tests/demo/demo.py
+
+test: engine
+	@$(BIN)/python -m coverage run -m pytest -m 'not long' $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report --skip-covered --skip-empty | tail -n 40
+
+test-long: engine
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: engine
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: $(STAMP)
+	@$(BIN)/python docs/generate.py
+
+clean:
+	@if [ -x $(BIN)/mlinfra ]; then for e in dev staging prod; do [ ! -d .mlinfra/$$e ] || $(BIN)/mlinfra down $$e || true; done; fi
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
