@@ -136,16 +136,18 @@ class ArtifactStore:
         names = [PurePosixPath(str(path)).name for path in paths]
         return sorted(PREFIX + name.removesuffix(".json") for name in names if not name.startswith("."))
 
-    def put_newest(self, stack: str, endpoint: str, digest: str) -> None:
+    def put_newest(self, environment: str, stack: str, endpoint: str, digest: str) -> None:
         """Remember which release of an endpoint was accepted last: what `releases: latest` follows."""
-        self._write(f"{self._root}/newest/{stack}/{endpoint}", digest.encode())
+        self._write(f"{self._root}/newest/{environment}/{stack}/{endpoint}", digest.encode())
 
-    def newest(self, stack: str) -> dict[str, str]:
+    def newest(self, environment: str, stack: str) -> dict[str, str]:
         """Return the digest of the release that was accepted last, by endpoint."""
         with self._explained("read"):
             try:
                 self._files.invalidate_cache()
-                paths = [str(path) for path in self._files.ls(f"{self._root}/newest/{stack}", detail=False)]
+                paths = [
+                    str(path) for path in self._files.ls(f"{self._root}/newest/{environment}/{stack}", detail=False)
+                ]
             except FileNotFoundError:
                 return {}
             named = {PurePosixPath(path).name: path for path in paths}

@@ -183,7 +183,11 @@ class Repository:
         if environment.releases != "latest":
             return {}
         store = self.artifacts(environment)
-        return {endpoint: digest for item in stacks for endpoint, digest in store.newest(item.stack.name).items()}
+        return {
+            endpoint: digest
+            for item in stacks
+            for endpoint, digest in store.newest(environment.name, item.stack.name).items()
+        }
 
     def _releases(
         self, environment: Environment, stacks: list[DeclaredStack], problems: list[Problem]
@@ -200,7 +204,9 @@ class Repository:
                 found[release.digest] = release
         if environment.releases == "latest":
             store = self.artifacts(environment)
-            for stack, digest in ((name, digest) for name in names for digest in store.newest(name).values()):
+            for stack, digest in (
+                (name, digest) for name in names for digest in store.newest(environment.name, name).values()
+            ):
                 found[digest] = parse_release(store.release(stack, digest), f"{store.url}/releases/{stack}/{digest}")
         return found
 

@@ -64,7 +64,7 @@ def _release(session: Session, part: ResolvedPart, run: Run) -> list[Release]:
             release = _make(session, declared.stack.name, endpoint, run)
             if session.declared.newest.get(endpoint.name) != release.digest:
                 store.put_release(declared.stack.name, release.digest, release.to_json())
-                store.put_newest(declared.stack.name, endpoint.name, release.digest)
+                store.put_newest(session.environment.name, declared.stack.name, endpoint.name, release.digest)
                 made.append(release)
     return made
 
