@@ -29,6 +29,9 @@ else:  # run as a script, which finds its neighbours in its own folder
 IDENTIFIERS = ["event_timestamp", "flight", "tailnum"]
 LABEL = "late"
 
+# The `ttl` of the weather store: an older observation says nothing about now. Aircraft stay what they are.
+WEATHER_HOLDS = pd.Timedelta(hours=3)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -70,9 +73,10 @@ def requests(months: Sequence[int], rows: int | None = None, seed: int = 0) -> I
 def join_features(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows in order of departure, with the last weather and aircraft features known at each one's moment."""
     rows = table.sort_values(["event_timestamp", "origin", "carrier", "flight"], ignore_index=True)
-    for entity, known, store in (("origin", "observed_at", weather()), ("tailnum", "known_at", planes())):
+    stores = (("origin", "observed_at", weather(), WEATHER_HOLDS), ("tailnum", "known_at", planes(), None))
+    for entity, known, store, holds in stores:
         store = store.sort_values(known).rename(columns={known: "_known"})
-        rows = pd.merge_asof(rows, store, left_on="event_timestamp", right_on="_known", by=entity)
+        rows = pd.merge_asof(rows, store, left_on="event_timestamp", right_on="_known", by=entity, tolerance=holds)
         rows = rows.drop(columns="_known")
     return rows
 

@@ -42,15 +42,19 @@ def test_aircraft_are_known_before_the_first_flight(labelled: pd.DataFrame) -> N
 
 
 def test_the_join_equals_a_search_by_hand(labelled: pd.DataFrame) -> None:
-    sample = labelled.sample(n=300, random_state=5)
+    gap = labelled[labelled["event_timestamp"] >= pd.Timestamp("2013-12-31", tz="America/New_York")]
+    sample = pd.concat([labelled.sample(n=300, random_state=5), gap.sample(n=20, random_state=5)])
     joined = replay.join_features(sample)
     assert len(joined) == len(sample)
     observations, aircraft = weather(), planes()
     for _, row in joined.iterrows():
         here = observations["origin"] == row["origin"]
         known = observations[here & (observations["observed_at"] <= row["event_timestamp"])]
-        expected = known.sort_values("observed_at").iloc[-1].drop("observed_at")
-        pd.testing.assert_series_equal(row[expected.index], expected, check_names=False)
+        last = known.sort_values("observed_at").iloc[-1]
+        expected = last.drop(["observed_at", "origin"]).astype("float64")
+        if last["observed_at"] < row["event_timestamp"] - pd.Timedelta(hours=3):
+            expected[:] = np.nan
+        pd.testing.assert_series_equal(row[expected.index].astype("float64"), expected, check_names=False)
         entry = aircraft[aircraft["tailnum"] == row["tailnum"]]
         facts = row[["year_built", "seats", "engines"]].astype("float64")
         np.testing.assert_array_equal(facts, entry[facts.index].iloc[0] if len(entry) else [np.nan] * 3)
