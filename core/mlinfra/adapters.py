@@ -173,6 +173,10 @@ class Adapter(Protocol):
         """Return the inputs whose change replaces a resource of this type; None where that is not known."""
         ...
 
+    def kept_by(self, type_token: str) -> frozenset[str]:
+        """Return the inputs of a type that an `up` leaves as they are: who shifted the traffic has the last word."""
+        ...
+
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest type of machine that fits, or None when none does."""
         ...

@@ -53,11 +53,15 @@ class ResourceChange:
 
 
 def difference(
-    declared: Resources, state: Resources, replaced_by: Callable[[str], frozenset[str] | None]
+    declared: Resources,
+    state: Resources,
+    replaced_by: Callable[[str], frozenset[str] | None],
+    kept_by: Callable[[str], frozenset[str]] = lambda _: frozenset(),
 ) -> list[ResourceChange]:
     """Compare declared inputs with the inputs of the last `up`, property by property, sorted by part.
 
-    `replaced_by` answers, for a type, the inputs whose change replaces it, or None where that is not known. A
+    `replaced_by` answers, for a type, the inputs whose change replaces it, or None where that is not known;
+    `kept_by` those that an `up` leaves as they are. A
     protected resource holds data; replacing or deleting one would destroy it.
     """
     before = {resource.urn: resource for resource in state.declared()}
@@ -69,7 +73,12 @@ def difference(
             changes.append(ResourceChange(resource, part, Change.CREATE))
             continue
         known = before.pop(urn)
-        properties = list(_properties(known.inputs, resource.inputs))
+        kept = kept_by(resource.type)
+        before_inputs, after_inputs = (
+            {name: value for name, value in inputs.items() if name not in kept}
+            for inputs in (known.inputs, resource.inputs)
+        )
+        properties = _properties(before_inputs, after_inputs)
         change = _change(properties, replaced_by(resource.type))
         gone = change in (Change.REPLACE, Change.MAY_REPLACE) and known.protect
         changes.append(ResourceChange(resource, part, change, properties, gone))

@@ -27,6 +27,9 @@ class Handler:
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Inputs whose change replaces the resource."""
 
+    kept: ClassVar[frozenset[str]] = frozenset()
+    """Inputs that an `up` leaves as they are, unless the declared `generation` is newer."""
+
     def __init__(self, repository: Path) -> None:
         self.repository = repository
 
@@ -40,7 +43,9 @@ class Handler:
 
     def differs(self, old: Properties, new: Properties) -> frozenset[str]:
         """Return the inputs whose difference is a change to make."""
-        return frozenset(key for key in {*old, *new} if old.get(key) != new.get(key))
+        newer = bool(self.kept) and new.get("generation", 0) > old.get("generation", 0)
+        left_alone = frozenset() if newer else self.kept
+        return frozenset(key for key in {*old, *new} - left_alone if old.get(key) != new.get(key))
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """Make it, or find it made; return its id and outputs."""

@@ -65,4 +65,4 @@ def plan_of(session: Session) -> Plan:
         stack=session.environment.name,
     )
     state = read_state(session.repository, session.environment, session.known_stack)
-    return Plan(session, resources, difference(resources, state, session.adapter.replaced_by))
+    return Plan(session, resources, difference(resources, state, session.adapter.replaced_by, session.adapter.kept_by))

@@ -62,6 +62,13 @@ class Local:
         package, _, name = type_token.rpartition(":")
         return HANDLERS[name].immutable if package == "mlinfra:local" and name in HANDLERS else None
 
+    def kept_by(self, type_token: str) -> frozenset[str]:
+        """Return the inputs that an `up` leaves as they are: what the handler says."""
+        from mlinfra_providers.local.resources import HANDLERS
+
+        package, _, name = type_token.rpartition(":")
+        return HANDLERS[name].kept if package == "mlinfra:local" and name in HANDLERS else frozenset()
+
     def instance(self, need: Compute) -> Instance | None:
         """Return a process with the limits that were asked for; the machine itself is the doctor's question."""
         return Instance("process", need.cpus, need.memory_gib, need.gpus)

@@ -1,0 +1,112 @@
+"""Server: one release of an endpoint as a supervised process of the serving package."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from mlinfra.digests import digest_json, short
+from mlinfra.problems import MlinfraError
+from mlinfra_providers.handler import Found, Properties
+from mlinfra_providers.local.layout import Layout
+from mlinfra_providers.local.ports import HOST, Ports
+from mlinfra_providers.local.programs import Program
+from mlinfra_providers.local.resources.local_handler import LocalHandler
+from mlinfra_providers.local.supervisor import Supervisor
+
+READY_SECONDS = 90.0
+STOP_SECONDS = 30
+_GIBIBYTE = 1 << 30
+
+
+class Server(LocalHandler):
+    """The id names the content, so that a changed server comes up beside the old one before that one goes."""
+
+    immutable: ClassVar[frozenset[str]] = frozenset(
+        {
+            "environment", "endpoint", "release", "artifact", "runtime", "cpus", "memoryGib", "gpus",
+            "capturePercent", "artifacts",
+        }
+    )  # fmt: skip
+
+    def create(self, inputs: Properties) -> tuple[str, Properties]:
+        """Fetch the model, start the process, and wait until it is ready."""
+        layout, name = self.layout(inputs), program_name(inputs)
+        model = self._model(layout, inputs)
+        supervisor, port = Supervisor(layout), Ports(layout).get(name)
+        supervisor.ensure()
+        try:
+            supervisor.set_program(_program(layout, name, model, port, inputs))
+            supervisor.wait_ready(ready_url(inputs["endpoint"], port), READY_SECONDS, name)
+        except MlinfraError:
+            # what the state does not know of must not go on trying
+            supervisor.remove_program(name)
+            Ports(layout).release(name)
+            raise
+        return name, {"port": port}
+
+    def read(self, id_: str, inputs: Properties) -> Found | None:
+        """Gone is what the supervisor does not run; what it is just starting again is there."""
+        layout = self.layout(inputs)
+        state = Supervisor(layout).status().get(id_)
+        if state is None or not (state.running or state.state == "BACKOFF"):
+            return None
+        return Found(inputs, {"port": Ports(layout).kept().get(id_)})
+
+    def delete(self, id_: str, inputs: Properties) -> None:
+        """End the process after what is in flight, and give its port back."""
+        layout = self.layout(inputs)
+        supervisor = Supervisor(layout)
+        supervisor.remove_program(id_)
+        Ports(layout).release(id_)
+        prefix = f"server/{inputs['endpoint']}/{inputs['release']}-"
+        if not any(name.startswith(prefix) for name in supervisor.status()):
+            shutil.rmtree(_model_folder(layout, inputs), ignore_errors=True)
+
+    def _model(self, layout: Layout, inputs: Properties) -> Path:
+        folder = _model_folder(layout, inputs)
+        return self.artifacts(inputs).get_tree(inputs["artifact"], folder)
+
+
+def program_name(inputs: Properties) -> str:
+    """Return the supervisor's name of a server: endpoint, release, and what else makes it what it is."""
+    kind = short(digest_json({key: inputs.get(key) for key in sorted(Server.immutable)}))[:6]
+    return f"server/{inputs['endpoint']}/{inputs['release']}-{kind}"
+
+
+def ready_url(endpoint: str, port: int) -> str:
+    """Return the address that answers 200 when the model is loaded and has predicted once."""
+    return f"http://{HOST}:{port}/v2/models/{endpoint}/ready"
+
+
+def _model_folder(layout: Layout, inputs: Properties) -> Path:
+    return layout.endpoint(inputs["endpoint"]) / "models" / str(inputs["release"])
+
+
+def _program(layout: Layout, name: str, model: Path, port: int, inputs: Properties) -> Program:
+    command = [
+        sys.executable, "-m", "mlinfra_serving",
+        "--name", inputs["endpoint"],
+        "--runtime", inputs["runtime"],
+        "--model-dir", str(model),
+        "--model-digest", inputs["artifact"],
+        "--release", inputs["release"],
+        "--host", HOST,
+        "--port", str(port),
+    ]  # fmt: skip
+    if inputs["capturePercent"]:
+        folder = layout.capture(inputs["endpoint"])
+        command += ["--capture-dir", str(folder), "--capture-percent", str(inputs["capturePercent"])]
+    if limiter := shutil.which("prlimit"):
+        # data, not address space: libraries reserve far more addresses than they use memory
+        command = [limiter, f"--data={int(inputs['memoryGib'] * _GIBIBYTE)}", *command]
+    return Program(
+        name=name,
+        command=tuple(command),
+        directory=layout.repository,
+        log=layout.log(name),
+        environment={"OMP_NUM_THREADS": str(inputs["cpus"]), "PYTHONUNBUFFERED": "1"},
+        stop_seconds=STOP_SECONDS,
+    )
