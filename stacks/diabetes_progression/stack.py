@@ -22,7 +22,7 @@ train = stack.add(
         code="train.py",
         inputs={"patients": Dataset("data.py:patients")},
         compute=Compute(cpus=1, memory_gib=2),
-        accept=[rmse() <= 60, metric("r2") >= 0.4],
+        accept=[rmse() <= 62, metric("r2") >= 0.38],
     )
 )
 models = stack.add(ModelRegistry("diabetes-progression", trained_by=train))

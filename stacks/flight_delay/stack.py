@@ -16,6 +16,7 @@ from mlinfra import (
     auc,
     error_rate,
     js_divergence,
+    linf,
     p95_ms,
 )
 
@@ -49,7 +50,7 @@ train = stack.add(
         params={"congestion": True},
         compute=Compute(cpus=1, memory_gib=4),
         max_runtime="10m",
-        accept=[auc() >= 0.62],
+        accept=[auc() >= 0.68],
     )
 )
 models = stack.add(ModelRegistry("flight-delay", trained_by=train))
@@ -69,7 +70,14 @@ stack.add(
         endpoint=api,
         baseline=train,
         every="1h",
-        thresholds={"temp": js_divergence() <= 0.1, "dewp": js_divergence() <= 0.1},
+        thresholds={
+            "temp": js_divergence() <= 0.1,
+            "dewp": js_divergence() <= 0.1,
+            "wind_gust": js_divergence() <= 0.03,
+            "origin_delay": js_divergence() <= 0.05,
+            "dest": linf() <= 0.1,
+            "prediction": js_divergence() <= 0.05,
+        },
         on_drift="block-promotion",
     )
 )
