@@ -184,7 +184,7 @@ class Supervisor:
             MlinfraError: the program ended, is not there, or took longer; with the last lines of its log.
         """
         deadline = time.monotonic() + timeout
-        first = None
+        first, pause = None, 0.004
         while True:
             state = self.status().get(process)
             if state is None and self.running():
@@ -201,7 +201,8 @@ class Supervisor:
                     f"{process}: {what} was not ready within {timeout:g} s{_tail(log)}",
                     remedy=f"the whole log: {log}",
                 )
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(1.5 * pause, 0.1)
 
     def stop(self) -> None:
         """End every process of the environment, supervisord and guardian included, and remove the sockets.
