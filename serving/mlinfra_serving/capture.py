@@ -97,7 +97,8 @@ class Capture:
             self._dropped(request.rows, "the queue is full")
 
     def _run(self) -> None:
-        self._guarded(self._recover)
+        for path in sorted(self._root.glob("*/pending-*.jsonl")):
+            self._guarded(lambda path=path: _recover(path))
         open_until = time.monotonic() + _FILE_SECONDS
         ending = False
         while not ending:
@@ -160,21 +161,22 @@ class Capture:
             convert(self._unconverted[0].path)
             self._unconverted.pop(0).remove()
 
-    def _recover(self) -> None:
-        """Convert the pending files of processes that are no more."""
-        for path in sorted(self._root.glob("*/pending-*.jsonl")):
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                convert(path)
-                path.unlink(missing_ok=True)
-            except BlockingIOError:
-                continue
-            except FileNotFoundError:
-                # its own process has converted and removed it in between
-                continue
-            finally:
-                os.close(descriptor)
+
+def _recover(path: Path) -> None:
+    """Convert a pending file if its process is no more."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        # its own process has converted and removed it in between
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        convert(path)
+        path.unlink(missing_ok=True)
+    except (BlockingIOError, FileNotFoundError):
+        return
+    finally:
+        os.close(descriptor)
 
 
 class _PendingFile:
@@ -186,11 +188,15 @@ class _PendingFile:
         self.path = folder / f"pending-{stem}.jsonl"
         self.rows = 0
         self._bytes = 0
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        # under another name until it is locked: a process that starts now would take it for a dead one's
+        opening = folder / f".{stem}.opening"
+        self._descriptor = os.open(opening, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             self.append(header, 0)
+            opening.replace(self.path)
         except OSError:
+            opening.unlink(missing_ok=True)
             self.remove()
             raise
 

@@ -21,29 +21,33 @@ def convert(path: Path) -> int:
     """Write the rows of a pending file to Parquet beside it and return their number; the file itself stays.
 
     Columns: request_id, time (timestamp, microseconds, UTC), release, mirrored, one per input, prediction. A last
-    line cut off by a kill or a full disk is left out. A file whose first line cannot be read is renamed to
+    line cut off by a kill or a full disk is left out. A file whose first line or values cannot be read is renamed to
     `unreadable-…`.
 
     Raises:
         OSError: the Parquet files could not be written; nothing half-written has a Parquet file's name.
     """
     header, rows = _read(path)
+    days: dict[str, list[dict[str, Any]]] = {}
+    try:
+        for row in rows:
+            day = datetime.fromtimestamp(row["time"] / 1_000_000, UTC).strftime("%Y-%m-%d")
+            days.setdefault(day, []).append(row)
+        tables = {day: _table(header or {}, of_day) for day, of_day in days.items()}
+    except (KeyError, TypeError, ValueError, OverflowError):
+        header = None
     if header is None:
         _logger.warning("%s: not a capture; set aside as unreadable", path)
         path.rename(path.with_name(path.name.replace("pending-", "unreadable-", 1)))
         return 0
-    days: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        day = datetime.fromtimestamp(row["time"] / 1_000_000, UTC).strftime("%Y-%m-%d")
-        days.setdefault(day, []).append(row)
     stem = path.stem.removeprefix("pending-")
-    for day, of_day in days.items():
+    for day, table in tables.items():
         folder = path.parent / f"date={day}"
         folder.mkdir(exist_ok=True)
         # a reader of the folder must not see this one: it has no name that ends in .parquet
         partial = path.parent / f".{stem}.{day}.partial"
         try:
-            pq.write_table(_table(header, of_day), partial, compression="zstd")
+            pq.write_table(table, partial, compression="zstd")
             _to_disk(partial)
             partial.replace(folder / f"{stem}.parquet")
         finally:

@@ -44,7 +44,9 @@ def test_one_row_at_a_time_gives_the_same(server: Any, sklearn_artifact: Any, bo
     np.testing.assert_array_equal(single, direct)
 
 
-def test_the_answers_of_xgboost_with_text_are_those_of_the_model(serve: Any, xgboost_artifact: Any, body_of: Body) -> None:
+def test_the_answers_of_xgboost_with_text_are_those_of_the_model(
+    serve: Any, xgboost_artifact: Any, body_of: Body
+) -> None:
     rows = xgboost_artifact.frame.head(100)
     serving = serve(xgboost_artifact)
     direct = xgboost_artifact.model.predict_proba(rows)[:, 1]
@@ -67,7 +69,9 @@ def test_null_a_left_out_input_and_training_null_are_the_same(server: Any, sklea
 
 def test_text_matters(server: Any) -> None:
     answers = [
-        predictions(server.infer({"inputs": [*GOOD, {"name": "dest", "datatype": "BYTES", "shape": [1], "data": [dest]}]}))
+        predictions(
+            server.infer({"inputs": [*GOOD, {"name": "dest", "datatype": "BYTES", "shape": [1], "data": [dest]}]})
+        )
         for dest in ("ORD", "BOS")
     ]
     assert answers[0] > answers[1]

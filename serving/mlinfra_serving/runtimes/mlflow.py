@@ -50,6 +50,7 @@ def load(folder: Path, signature: Signature) -> Predict:
         mlflow.exceptions.MlflowException: the folder is not a model, or has no Python function.
     """
     import mlflow.pyfunc
+    from mlflow.exceptions import MlflowException
 
     # a model's own code is imported from inside the folder: a byte-code cache there would change its digest
     writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -59,7 +60,12 @@ def load(folder: Path, signature: Signature) -> Predict:
         sys.dont_write_bytecode = writes_bytecode
 
     def predict(frame: pd.DataFrame) -> Any:
-        result = model.predict(frame)
+        try:
+            result = model.predict(frame)
+        except MlflowException as error:
+            if error.get_http_status_code() != 400:
+                raise
+            raise ValueError(str(error)) from None
         if getattr(result, "ndim", 1) == 2 and result.shape[1] == 1:
             return result.iloc[:, 0] if hasattr(result, "iloc") else result[:, 0]
         return result
