@@ -35,6 +35,8 @@ class LoadedModel:
     signature: Signature
     runtime: str
     function: Predict
+    digest: str
+    """The digest of the folder that it was read from, as it was found."""
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
         """Return predictions, float64 of shape [rows], for a frame with at least the inputs as columns.
@@ -84,7 +86,7 @@ def write_model(model: Any, example: pd.DataFrame, folder: Path) -> str:
         write_signature(partial, signature)
         lines = sorted({line.strip() for line in requirements if line.strip()})
         (partial / REQUIREMENTS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        loaded = LoadedModel(signature, name, implementation.load(partial, signature))
+        loaded = LoadedModel(signature, name, implementation.load(partial, signature), digest_tree(partial))
         _check_same_answers(model, name, loaded, example.head(_CHECKED_ROWS))
         partial.chmod(0o755)
         if folder.exists():
@@ -139,7 +141,7 @@ def load_model(folder: Path, digest: str, runtime_name: str) -> LoadedModel:
         raise MlinfraError(
             f"{folder}: not a model of the runtime {runtime_name!r}: {type(error).__name__}: {error}"
         ) from None
-    return LoadedModel(signature, runtime_name, function)
+    return LoadedModel(signature, runtime_name, function, digest)
 
 
 def check_digest(folder: Path, digest: str) -> None:

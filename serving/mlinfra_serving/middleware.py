@@ -9,14 +9,16 @@ from uvicorn.importer import import_from_string
 from mlinfra_serving import metrics
 
 RELEASE_HEADER = b"x-mlinfra-release"
+ARTIFACT_HEADER = b"x-mlinfra-artifact"
 
 
 class Outermost:
     """An ASGI application around another, which is named as `module:attribute`."""
 
-    def __init__(self, inner: str, release: str) -> None:
+    def __init__(self, inner: str, release: str, artifact: str) -> None:
         self._inner = import_from_string(inner)
-        self._release = release.encode()
+        self._release = (RELEASE_HEADER, release.encode())
+        self._artifact = (ARTIFACT_HEADER, artifact.encode())
         self.draining = False
         """Set while the process ends: every answer then closes its connection, so that the client leaves."""
 
@@ -29,7 +31,9 @@ class Outermost:
 
         async def send_with_release(message: Any) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), (RELEASE_HEADER, self._release)]
+                headers = [*message.get("headers", ()), self._release]
+                if not counted:
+                    headers.append(self._artifact)
                 if self.draining:
                     headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}

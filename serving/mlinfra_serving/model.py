@@ -40,6 +40,7 @@ class ServedModel(Model):  # type: ignore[misc]
     def __init__(self, name: str, release: str, loaded: LoadedModel, capture: Capture | None) -> None:
         super().__init__(name)
         self.release = release
+        self.artifact = loaded.digest
         self._loaded = loaded
         self._capture = capture
         # one thread: libraries differ in whether their models may be asked from several at once

@@ -72,7 +72,7 @@ class _Rest(RESTServer):  # type: ignore[misc]
         super().__init__("kserve.model_server:app", **arguments)
         self._served = served
         self._shim = shim
-        outermost = Outermost("kserve.model_server:app", served.release)
+        outermost = Outermost("kserve.model_server:app", served.release, served.artifact)
         # the outermost layer, so that errors of the layers within carry the release too
         self.config.app = outermost
         self.config.access_log = False

@@ -54,8 +54,8 @@ def parse_on_drift(text: str) -> OnDrift:
         variable, url = url[1:], os.environ.get(url[1:], "")
         if not url:
             raise MlinfraError(f"the webhook's address is to come from {variable}, which is not set")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(url):
+        # without the address: it may be the secret
         raise MlinfraError("the webhook's address is not an http or https URL", remedy="use webhook:https://host/path")
     return OnDrift("webhook", url)
 
@@ -121,6 +121,14 @@ def _post(url: str, document: Mapping[str, Any], backoff_seconds: float) -> None
         if attempt < WEBHOOK_TRIES:
             time.sleep(backoff_seconds * 2 ** (attempt - 1))
     log.error("the webhook at %s was not reached; the result is in the output folder", _place(url))
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _place(url: str) -> str:

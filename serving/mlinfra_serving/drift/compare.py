@@ -108,13 +108,18 @@ def _bars(column: Column, window: Counted | None) -> list[Bar]:
     before = shares(column.baseline().counts)
     after = shares(window.counts) if window is not None else None
     largest = before if after is None else np.maximum(before, after)
+    together = -1
     if isinstance(column, CategoricalColumn) and len(column.categories) > PLOTTED_CATEGORIES:
         names = len(column.categories)
         shown = np.sort(np.argsort(-largest[:names], kind="stable")[:PLOTTED_CATEGORIES])
         rest = np.setdiff1d(np.arange(names + 1), shown)
+        together = len(shown)
         labels = [*(labels[i] for i in shown), f"{len(rest) - 1} more and other", "null"]
         before = np.concatenate([before[shown], [before[rest].sum()], before[-1:]])
         if after is not None:
             after = np.concatenate([after[shown], [after[rest].sum()], after[-1:]])
-    bars = [Bar(label, float(before[i]), None if after is None else float(after[i])) for i, label in enumerate(labels)]
+    bars = [
+        Bar(label, float(before[i]), None if after is None else float(after[i]), together=i == together)
+        for i, label in enumerate(labels)
+    ]
     return [bar for bar in bars if bar.baseline > 0 or bar.window]

@@ -58,19 +58,15 @@ def rows_needed(measure: MeasureName, floor: float, limit: float, rows: int, bas
     """Return about how many rows bring the floor down to `limit`, from the floor at `rows` rows.
 
     None: no window is large enough, because of the baseline's own noise. With both sides resampled, distances
-    shrink with √(1/n + 1/m), divergences and PSI with 1/n + 1/m, and Cramér's V with 1/√(n + m).
+    and Cramér's V shrink with √(1/n + 1/m), divergences and PSI with 1/n + 1/m.
     """
     if limit <= 0:
         return None
-    ratio = limit / floor
-    if measure == "cramers_v":
-        needed = (rows + baseline_rows) / ratio**2 - baseline_rows
-    else:
-        power = 1 if measure in {"js_divergence", "psi"} else 2
-        left = (1 / rows + 1 / baseline_rows) * ratio**power - 1 / baseline_rows
-        if left <= 0:
-            return None
-        needed = 1 / left
+    power = 1 if measure in {"js_divergence", "psi"} else 2
+    left = (1 / rows + 1 / baseline_rows) * (limit / floor) ** power - 1 / baseline_rows
+    if left <= 0:
+        return None
+    needed = 1 / left
     step = int(10 ** max(math.floor(math.log10(max(needed, 1))) - 1, 0))
     return int(math.ceil(needed / step) * step)
 

@@ -63,7 +63,7 @@ def load(folder: Path, signature: Signature) -> Predict:
         try:
             result = model.predict(frame)
         except MlflowException as error:
-            if error.get_http_status_code() != 400:
+            if error.get_http_status_code() != 400:  # type: ignore[no-untyped-call]
                 raise
             raise ValueError(str(error)) from None
         if getattr(result, "ndim", 1) == 2 and result.shape[1] == 1:
