@@ -274,6 +274,24 @@ def test_no_request_sent_after_a_shift_sees_the_old_split(router: Router, split:
     assert compared > 50
 
 
+def test_apply_returns_only_when_envoy_has_the_split(router: Router, split: Callable[..., Traffic]) -> None:
+    traffic = split({"v1": 100})
+    held = envoy_pid(router)
+    assert held
+    os.kill(held, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        try:
+            wish = replace(traffic, generation=next(GENERATIONS), weights={"v2": 100})
+            applied = pool.submit(router.apply, wish)
+            until(lambda: router.traffic() == wish)
+            time.sleep(0.2)
+            assert not applied.done()
+        finally:
+            os.kill(held, signal.SIGCONT)
+        applied.result(20)
+    assert router.observe().weights == {"v2": 100}
+
+
 def test_a_release_without_weight_does_not_stand_in_unless_on_standby(
     router: Router, servers: Servers, split: Callable[..., Traffic]
 ) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import socket
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -263,21 +264,25 @@ def test_stop_while_the_guardian_is_reviving(supervisor: Supervisor) -> None:
     assert mentions(supervisor.layout.folder) == []
 
 
-ENSURE = """
-import sys, pathlib
-from mlinfra_providers.local.layout import Layout
-from mlinfra_providers.local.supervisor import Supervisor
-Supervisor(Layout(pathlib.Path(sys.argv[1]), "dev")).ensure()
-"""
+def test_a_guardian_that_comes_late_starts_nothing(supervisor: Supervisor) -> None:
+    supervisor.ensure()
+    supervisor.stop()
+    supervisor.revive()
+    assert processes.of_environment(supervisor.layout) == []
 
 
-def test_two_at_once_start_one(supervisor: Supervisor) -> None:
-    command = [sys.executable, "-c", ENSURE, str(supervisor.layout.repository)]
-    started = [subprocess.Popen(command) for _ in range(3)]
-    assert [each.wait(60) for each in started] == [0, 0, 0]
+def test_several_at_once_start_one(supervisor: Supervisor) -> None:
+    together = threading.Barrier(4)
+
+    def ensure(_: int) -> int:
+        together.wait()
+        supervisor.ensure()
+        return supervisor_pid(supervisor)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ensure, range(4)))) == 1
     found = processes.of_environment(supervisor.layout)
     assert len([each for each in found if processes.is_supervisor(each, supervisor.layout)]) == 1
-    until(lambda: guardian_pid(supervisor))
 
 
 def test_after_a_reboot_everything_comes_back(supervisor: Supervisor) -> None:
