@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from mlinfra.declarations.part import STRICT, Declaration, Identifier, Items, Part
+from mlinfra.declarations.part import STRICT, Declaration, Identifier, Items, Part, described
 from mlinfra.durations import Duration
 
-Source = Annotated[str, StringConstraints(pattern=r"^[\w./-]+\.py:[A-Za-z_]\w*$")]
+Source = Annotated[str, described("file.py:function", r"^[\w./-]+\.py:[A-Za-z_]\w*$")]
 """`file.py:function`, relative to the stack's folder: a function without arguments that returns a DataFrame."""
 
 

@@ -7,7 +7,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from functools import cache
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import AfterValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -21,10 +34,21 @@ Item = TypeVar("Item")
 Items = Annotated[Sequence[Item], AfterValidator(tuple)]
 """A list as people write it, kept as a tuple."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
+_described: dict[str, str] = {}
+
+
+def described(words: str, pattern: str, *, longest: int | None = None) -> StringConstraints:
+    """Return the constraint on a text, with the words that a user reads instead of the pattern."""
+    _described[pattern] = words
+    return StringConstraints(pattern=pattern, max_length=longest)
+
+
+Name = Annotated[str, described("lower-case words joined by hyphens", r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", longest=63)]
 """Lower-case words joined by hyphens, at most 63 characters: what every target can take or shorten."""
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+Identifier = Annotated[
+    str, described("letters, digits and underscores, no digit first", r"^[A-Za-z_][A-Za-z0-9_]*$", longest=63)
+]
 """The name of a column, an input or a parameter."""
 
 _collected: ContextVar[list[Problem] | None] = ContextVar("collected", default=None)
@@ -45,16 +69,16 @@ def collecting() -> Iterator[list[Problem]]:
         _collected.reset(token)
 
 
-def report(problem: Problem) -> None:
-    """Add a problem to those collected; outside of `collecting()`, raise it.
+def report(*problems: Problem) -> None:
+    """Add problems to those collected; outside of `collecting()`, raise all of them.
 
     Raises:
         Problems: nobody is collecting.
     """
-    problems = _collected.get()
-    if problems is None:
-        raise Problems([problem])
-    problems.append(problem)
+    collected = _collected.get()
+    if collected is None:
+        raise Problems(problems)
+    collected.extend(problems)
 
 
 def caller() -> tuple[str, int]:
@@ -72,45 +96,89 @@ def caller() -> tuple[str, int]:
 
 def problems_of(error: ValidationError, owner: type, *, file: str, line: int, prefix: str) -> Iterator[Problem]:
     """Translate a validation error into problems: path, found, expected, and the nearest valid name."""
+    branches: dict[str, tuple[Any, list[str]]] = {}
     for detail in error.errors(include_url=False):
-        found = detail.get("input")
+        found, kind, message = detail.get("input"), detail["type"], str(detail["msg"])
         if getattr(found, "_reported", False):
             continue
-        steps = [str(step) for step in detail["loc"] if not _is_branch(str(step))]
-        if detail["loc"] and isinstance(detail["loc"][0], int):
-            steps[0] = dataclasses.fields(owner)[detail["loc"][0]].name
-        kind = detail["type"]
-        near, expected, message = "", str(detail["msg"]), "is not valid"
-        shown = "" if dataclasses.is_dataclass(found) or isinstance(found, ArgsKwargs) else repr(found)[:80]
+        steps, branch = _written_path(owner, detail["loc"])
+        path = ".".join([piece for piece in (prefix, *steps) if piece])
+        expected = message.removeprefix("Input should be ").replace("a dictionary or an instance of ", "")
+        if branch and kind not in ("missing", "unexpected_keyword_argument", "value_error"):
+            # what fits no branch of a union fails once for each: one problem says it all
+            branches.setdefault(path, (found, []))[1].append(expected)
+            continue
+        near, message, shown = "", "is not valid", _shown(found)
         if kind in ("unexpected_keyword_argument", "extra_forbidden"):
             fields = [field.name for field in dataclasses.fields(_owner_of(owner, steps[:-1]))]
-            near = nearest(steps[-1], fields) if steps else ""
+            near = nearest(steps[-1], fields)
             message, expected, shown = "is no field here", "one of " + ", ".join(sorted(fields)), ""
+        elif kind == "unexpected_positional_argument":
+            message, expected = "has no name", "field=value"
         elif kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
             message, expected, shown = "is missing", "a value", ""
         elif kind == "literal_error":
-            choices = str((detail.get("ctx") or {}).get("expected", ""))
-            expected = choices
-            near = nearest(str(found), [choice.strip("' ") for choice in choices.replace(" or ", ",").split(",")])
+            expected = str((detail.get("ctx") or {}).get("expected", ""))
+            near = nearest(str(found), [choice.strip("' ") for choice in expected.replace(" or ", ",").split(",")])
+        elif kind == "string_pattern_mismatch":
+            expected = _described.get(str((detail.get("ctx") or {}).get("pattern")), expected)
         elif kind in ("value_error", "assertion_error"):
             message, expected = expected.partition(", ")[2] or expected, ""
-        path = ".".join([piece for piece in (prefix, *steps) if piece])
         yield Problem(file, line, path, message, found=shown, expected=expected, nearest=near)
+    for path, (found, wanted) in branches.items():
+        expected = ", or ".join(dict.fromkeys(wanted))
+        yield Problem(file, line, path, "is not valid", found=_shown(found), expected=expected)
 
 
-def _is_branch(step: str) -> bool:
-    """Pydantic adds the branch of a union to the location; people never wrote it."""
-    return step.startswith(("function-", "is-instance", "dataclass", "list[", "dict[", "constrained-", "lax-or"))
+def _shown(found: Any) -> str:
+    return "" if dataclasses.is_dataclass(found) or isinstance(found, ArgsKwargs) else repr(found)[:80]
 
 
-def _owner_of(owner: type, steps: list[str]) -> type:
+def _written_path(owner: type, location: tuple[int | str, ...]) -> tuple[list[str], bool]:
+    """Return the location as people wrote it, and whether it names a branch of a union, which nobody wrote."""
+    steps: list[str] = []
+    branch = False
+    kind: Any = owner
+    for index, step in enumerate(location):
+        if dataclasses.is_dataclass(kind):
+            fields = dataclasses.fields(kind)
+            if index == 0 and isinstance(step, int):
+                step = fields[step].name if step < len(fields) else f"argument {step + 1}"
+            kind = _hints(kind).get(str(step))  # type: ignore[arg-type]
+            steps.append(str(step))
+        elif str(step) == "[key]":
+            continue
+        elif get_origin(kind := _bare(kind)) in (Union, UnionType):
+            branch = True
+            kind = next((item for item in get_args(kind) if getattr(item, "__name__", "") == str(step)), None)
+        else:
+            kind = next(iter(get_args(kind)[-1:]), None)
+            steps.append(str(step))
+        kind = _bare(kind)
+    return steps, branch
+
+
+@cache
+def _hints(owner: type) -> Mapping[str, Any]:
+    return get_type_hints(owner, include_extras=True)
+
+
+def _bare(kind: Any) -> Any:
+    """Return a type without its constraints, and without the None that it may be."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) in (Union, UnionType):
+        rest = [item for item in get_args(kind) if item is not type(None)]
+        return _bare(rest[0]) if len(rest) == 1 else kind
+    return kind
+
+
+def _owner_of(owner: type, steps: Sequence[str]) -> type:
+    kind: Any = owner
     for step in steps:
-        kinds = {field.name: field.type for field in dataclasses.fields(owner)}
-        found = kinds.get(step)
-        if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
-            return owner
-        owner = found
-    return owner
+        inner = _hints(kind).get(step) if dataclasses.is_dataclass(kind) else next(iter(get_args(kind)[-1:]), None)  # type: ignore[arg-type]
+        kind = _bare(inner)
+    return kind if isinstance(kind, type) and dataclasses.is_dataclass(kind) else owner
 
 
 class _Declared(type):
@@ -125,8 +193,7 @@ class _Declared(type):
                 file, line = caller()
                 label = kwargs.get("name", args[0] if args and isinstance(args[0], str) else "")
                 prefix = f"{cls.__name__}({label!r})" if label else cls.__name__
-                for problem in problems_of(error, cls, file=file, line=line, prefix=prefix):
-                    report(problem)
+                report(*problems_of(error, cls, file=file, line=line, prefix=prefix))
                 return cls._placeholder(args, kwargs)
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import StringConstraints
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from mlinfra.declarations.check import Check
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.feature_store import FeatureStore, Source
-from mlinfra.declarations.part import STRICT, Declaration, Identifier, Items, Part
+from mlinfra.declarations.part import STRICT, Declaration, Identifier, Items, Part, described
 from mlinfra.durations import Duration
 
-Script = Annotated[str, StringConstraints(pattern=r"^[\w./-]+\.py$")]
+LARGEST_EXACT = 2**53 - 1
+"""Numbers travel as IEEE 754 doubles (JSON, and the engine's protocol): whole ones are exact up to here."""
+
+Script = Annotated[str, described("file.py", r"^[\w./-]+\.py$")]
 """A Python file, relative to the stack's folder."""
 
 
@@ -49,3 +52,10 @@ class TrainingJob(Part):
     spot: bool = False
     max_runtime: Duration = "1h"
     accept: Items[Check] = ()
+
+    @model_validator(mode="after")
+    def _exact(self) -> Self:
+        for name, value in self.params.items():
+            if isinstance(value, int) and abs(value) > LARGEST_EXACT:
+                raise ValueError(f"params.{name}: {value} would be rounded on its way; write it as a text: '{value}'")
+        return self
