@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from mlinfra.problems import Problem
 
@@ -37,11 +38,20 @@ def read_yaml(text: str, name: str) -> YamlFile:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         return YamlFile(name, None, problems=(Problem(name, line, "", f"is not YAML: {error.problem or error}"),))
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"holds a character that YAML does not have: U+{error.character:04X}"
+        return YamlFile(name, None, problems=(Problem(name, line, "", message),))
+    except RecursionError:
+        return YamlFile(name, None, problems=(Problem(name, 0, "", "is nested too deeply"),))
     lines: dict[tuple[str, ...], int] = {}
     problems: list[Problem] = []
 
-    def build(current: Node, path: tuple[str, ...]) -> Any:
+    def build(current: Node, path: tuple[str, ...], within: tuple[Node, ...] = ()) -> Any:
         lines.setdefault(path, current.start_mark.line + 1)
+        if any(current is outer for outer in within):
+            problems.append(Problem(name, current.start_mark.line + 1, ".".join(path), "is an alias of what it is in"))
+            return None
         if isinstance(current, MappingNode):
             made: dict[str, Any] = {}
             for key_node, value_node in current.value:
@@ -54,11 +64,15 @@ def read_yaml(text: str, name: str) -> YamlFile:
                     )
                     continue
                 lines[(*path, key)] = line
-                made[key] = build(value_node, (*path, key))
+                made[key] = build(value_node, (*path, key), (*within, current))
             return made
         if isinstance(current, SequenceNode):
-            return [build(item, (*path, str(index))) for index, item in enumerate(current.value)]
-        return parser.constructor.construct_object(current)
+            return [build(item, (*path, str(index)), (*within, current)) for index, item in enumerate(current.value)]
+        try:
+            return parser.constructor.construct_object(current)
+        except (YAMLError, ValueError):
+            problems.append(Problem(name, current.start_mark.line + 1, ".".join(path), f"is no {current.tag}"))
+            return None
 
     value = build(node, ()) if node is not None else None
     return YamlFile(name, value, lines, tuple(problems))
