@@ -67,7 +67,7 @@ def difference(
     before = {resource.urn: resource for resource in state.declared()}
     changes: list[ResourceChange] = []
     for resource in declared.declared():
-        urn = next((urn for urn in (resource.urn, *_former(resource, before)) if urn in before), None)
+        urn = resource.urn if resource.urn in before else _former(resource, before)
         part = declared.part_of(resource)
         if urn is None:
             changes.append(ResourceChange(resource, part, Change.CREATE))
@@ -87,8 +87,15 @@ def difference(
     return sorted(changes, key=lambda change: (change.part or "~", change.resource.urn))
 
 
-def _former(resource: Resource, before: Mapping[str, Resource]) -> list[str]:
-    return [urn for urn, known in before.items() if known.type == resource.type and known.name in resource.aliases]
+def _former(resource: Resource, before: Mapping[str, Resource]) -> str | None:
+    if not resource.aliases:
+        return None
+    names = resource.aliases
+    return next((urn for urn, known in before.items() if known.type == resource.type and known.name in names), None)
+
+
+def _ignores(ignored: Sequence[str], path: str) -> bool:
+    return any(entry == "*" or path == entry or path.startswith((f"{entry}.", f"{entry}[")) for entry in ignored)
 
 
 def _change(properties: Sequence[PropertyChange], immutable: frozenset[str] | None) -> Change:
@@ -119,4 +126,5 @@ def _same(old: Any, new: Any) -> bool:
         return len(old) == len(new) and all(_same(one, other) for one, other in zip(old, new, strict=True))
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return not _properties(old, new)
-    return bool(old == new) or new == UNKNOWN
+    # in Python True == 1, on the wire they are two values
+    return new == UNKNOWN or (isinstance(old, bool) == isinstance(new, bool) and bool(old == new))

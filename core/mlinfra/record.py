@@ -24,9 +24,11 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
         def __init__(self) -> None:
             super().__init__(_NoMocks())
             self.recorded: list[Resource] = []
+            self.former: dict[str, tuple[str, ...]] = {}
 
         def RegisterResource(self, request: Any) -> Any:  # noqa: N802  the protocol's own name
             urn = self.make_urn(request.parent, request.type, request.name)
+            self.former[urn] = self.former_names(request)
             self.recorded.append(
                 Resource(
                     urn=urn,
@@ -37,10 +39,19 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
                     dependencies=sorted(set(request.dependencies)),
                     protect=request.protect,
                     custom=request.custom,
-                    aliases=tuple(alias.spec.name for alias in request.aliases if alias.spec.name),
+                    aliases=self.former[urn],
+                    ignore_changes=tuple(request.ignoreChanges),
                 )
             )
             return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=request.object)
+
+        def former_names(self, request: Any) -> tuple[str, ...]:
+            # as the engine does: a child named after its parent is found under the parent's former names too
+            own = [alias.spec.name for alias in request.aliases if alias.spec.name]
+            parent = request.parent.split("::", 3)[-1]
+            rest = request.name.removeprefix(parent)
+            inherited = [f"{name}{rest}" for name in self.former.get(request.parent, ()) if rest != request.name]
+            return tuple(dict.fromkeys([*own, *inherited]))
 
         def make_urn(self, parent: str, type_: str, name: str) -> str:
             # the engine leaves the stack's own type out of the chain of parents
@@ -90,5 +101,6 @@ def _value(value: struct_pb2.Value) -> Any:
     if kind == "list_value":
         return [_value(item) for item in value.list_value.values]
     if kind == "number_value":
-        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+        whole = value.number_value.is_integer() and abs(value.number_value) < 2**53
+        return int(value.number_value) if whole else value.number_value
     return getattr(value, kind) if kind and kind != "null_value" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -11,7 +12,8 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 PART_TYPE = "mlinfra:part:"
-_SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Resource:
     protect: bool = False
     custom: bool = True
     aliases: Sequence[str] = ()
+    ignore_changes: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints."""
@@ -59,7 +62,7 @@ class Resources:
             Resource(
                 urn=item["urn"],
                 type=item["type"],
-                name=item["urn"].rsplit("::", 1)[1],
+                name=item["urn"].split("::", 3)[3],
                 inputs={
                     key: hide_secrets(value)
                     for key, value in item.get("inputs", {}).items()
@@ -83,13 +86,17 @@ class Resources:
             if resource.custom and resource.type != STACK_TYPE and not resource.type.startswith("pulumi:providers:")
         ]
 
+    @cached_property
+    def _by_urn(self) -> Mapping[str, Resource]:
+        return {resource.urn: resource for resource in self.all}
+
     def part_of(self, resource: Resource) -> str | None:
         """Return the key of the part that a resource belongs to, or None for a raw resource."""
         for piece in reversed(resource.urn.split("::")[2].split("$")):
             if piece.startswith(PART_TYPE):
-                component = next((item for item in self.all if item.urn == resource.parent), None)
+                component = self._by_urn.get(resource.parent)
                 while component is not None and component.type != piece:
-                    component = next((item for item in self.all if item.urn == component.parent), None)
+                    component = self._by_urn.get(component.parent)
                 name = component.name if component is not None else resource.name
                 return f"{piece.removeprefix(PART_TYPE)}.{name}"
         return None
@@ -98,7 +105,7 @@ class Resources:
 def hide_secrets(value: Any) -> Any:
     """Return `value` with every secret replaced by `[secret]`."""
     if isinstance(value, Mapping):
-        if _SECRET_SIGNATURE in value:
+        if value.get(_SIGNATURE) == _SECRET:
             return "[secret]"
         return {key: hide_secrets(item) for key, item in value.items()}
     if isinstance(value, list):
