@@ -141,7 +141,7 @@ def training_rows(count: int = 400) -> tuple[pd.DataFrame, pd.Series]:
         {
             "dep_hour": random.integers(0, 24, count),
             "wind_gust": np.where(random.random(count) < 0.3, np.nan, random.normal(20, 5, count)),
-            "dest": random.choice(["ATL", "BOS", "ORD", None], count),
+            "dest": random.choice(np.array(["ATL", "BOS", "ORD", None], dtype=object), count),
             "weekend": random.random(count) < 0.3,
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def test_other_versions_warn_and_missing_libraries_are_all_named(tmp_path: Path)
     assert len(check_requirements(tmp_path)) == 1
     import numpy
 
-    listed.write_text(f"numpy=={numpy.__version__}\nnot-a-library-a==1.0\nnot-a-library-b==2.0\n")
+    listed.write_text(f"numpy=={numpy.__version__}\nscipy==1.*\nnot-a-library-a==1.0\nnot-a-library-b==2.0\n")
     with pytest.raises(MlinfraError, match=r"not-a-library-a==1.0, not-a-library-b==2.0"):
         check_requirements(tmp_path)
 
@@ -159,3 +160,37 @@ def test_a_folder_that_is_not_of_the_runtime_is_an_error_not_a_traceback(sklearn
         load_model(sklearn_artifact.folder, sklearn_artifact.digest, "xgboost")
     with pytest.raises(MlinfraError, match="unknown runtime 'sklaern'"):
         load_model(sklearn_artifact.folder, sklearn_artifact.digest, "sklaern")
+
+
+def test_an_mlflow_model_with_code_of_its_own_is_copied_and_not_changed_by_loading(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "flights_own.py").write_text(
+        "import mlflow.pyfunc\n"
+        "class Twice(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input, params=None): return model_input[['a']] * 2\n"
+    )
+    save = (
+        "import sys; sys.path.insert(0, 'code')\n"
+        "import flights_own, mlflow.pyfunc, pandas, pathlib\n"
+        "from mlinfra_serving.artifacts import write_model\n"
+        "mlflow.pyfunc.save_model('theirs', python_model=flights_own.Twice(), code_paths=['code/flights_own.py'],\n"
+        "    pip_requirements=[])\n"
+        "frame = pandas.DataFrame({'a': [1.0]})\n"
+        "assert write_model(pathlib.Path('theirs'), frame, pathlib.Path('model')) == 'mlflow'\n"
+    )
+    environment = os.environ | {"MLFLOW_UV_AUTO_DETECT": "false", "MLFLOW_LOG_UV_FILES": "false"}
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, check=True, capture_output=True, env=environment)
+    model = tmp_path / "model"
+    assert not list(model.rglob("*.pyc"))
+    load = (
+        "import pandas, pathlib, sys\n"
+        "from mlinfra_serving.artifacts import load_model\n"
+        "loaded = load_model(pathlib.Path('model'), sys.argv[1], 'mlflow')\n"
+        "print(loaded.predict(pandas.DataFrame({'a': [1.5]})).tolist())\n"
+    )
+    digest = digest_tree(model)
+    for _ in range(2):
+        command = [sys.executable, "-c", load, digest]
+        ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert ended.stdout.splitlines()[-1] == "[3.0]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
@@ -44,7 +45,8 @@ def request(*hours: float) -> Request:
 
 def kept(folder: Path) -> pd.DataFrame:
     files = sorted(folder.glob("date=*/*.parquet"))
-    return pd.concat([pq.ParquetFile(file).read().to_pandas() for file in files], ignore_index=True)
+    frames: list[pd.DataFrame] = [pq.ParquetFile(file).read().to_pandas() for file in files]
+    return pd.concat(frames, ignore_index=True)
 
 
 def test_the_sample_is_the_same_everywhere_and_of_the_right_size() -> None:
@@ -93,8 +95,8 @@ def pending_of_two_days(folder: Path) -> Path:
     path.parent.mkdir()
     lines = ['{"release":"r","inputs":[{"name":"hour","type":"FP64"}]}']
     for number, microseconds in enumerate((1_767_225_599_999_999, 1_767_225_600_000_000)):
-        row = f'"request_id":"{number}","time":{microseconds},"mirrored":false,"inputs":{{"hour":{number}}},"prediction":0.5'
-        lines.append("{" + row + "}")
+        row = {"request_id": str(number), "time": microseconds, "mirrored": False}
+        lines.append(json.dumps(row | {"inputs": {"hour": number}, "prediction": 0.5}))
     path.write_text("\n".join(lines) + '\n{"request_id":"cut o')
     return path
 
@@ -127,7 +129,7 @@ def test_what_a_killed_process_of_another_release_left_is_converted_but_not_what
 
 def test_an_unreadable_pending_file_is_set_aside(tmp_path: Path) -> None:
     path = pending_of_two_days(tmp_path)
-    damaged = path.read_text().replace('"hour":1', '"hour":"one"')
+    damaged = path.read_text().replace('"hour": 1', '"hour": "one"')
     path.rename(path.with_name("pending-z.jsonl")).write_text(damaged)
     (tmp_path / "r" / "pending-x.jsonl").write_text("not a capture\n")
     (tmp_path / "r" / "pending-y.jsonl").write_text("")
@@ -202,9 +204,10 @@ def test_after_kill_9_the_next_start_keeps_every_sampled_row_once(
     frame = kept(folder / RELEASE)
     frame = frame[~frame["request_id"].str.endswith("-later")]
     assert Counter(frame["request_id"]) == dict.fromkeys(chosen, 3)
-    for request_id, of_request in frame.groupby("request_id"):
+    for request_id in chosen:
+        of_request = frame[frame["request_id"] == request_id]
         expected = rows.assign(dep_hour=rows["dep_hour"].astype(float)).reset_index(drop=True)
         pd.testing.assert_frame_equal(of_request[list(rows.columns)].reset_index(drop=True), expected)
-        assert of_request["prediction"].tolist() == answers[str(request_id)]
-        assert of_request["mirrored"].unique().tolist() == [ids.index(str(request_id)) % 2 == 1]
+        assert of_request["prediction"].tolist() == answers[request_id]
+        assert of_request["mirrored"].unique().tolist() == [ids.index(request_id) % 2 == 1]
         assert of_request["release"].unique().tolist() == [RELEASE]

@@ -189,7 +189,7 @@ def test_metrics_count_answers_by_status(server: Any) -> None:
 
 def test_only_the_loopback_address_is_listened_on(server: Any) -> None:
     connections = [found for found in psutil.net_connections("inet") if found.pid == server.process.pid]
-    listening = [found.laddr.ip for found in connections if found.status == psutil.CONN_LISTEN]
+    listening = [found.laddr[0] for found in connections if found.laddr and found.status == psutil.CONN_LISTEN]
     assert listening == ["127.0.0.1"]
 
 

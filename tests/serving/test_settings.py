@@ -38,12 +38,11 @@ def test_the_clouds_own_variables_fill_what_is_left_open() -> None:
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    arguments = "--name a/b --runtime sklaern --model-digest md5:1 --port 70000 --capture-percent 120".split()
+    wrong = {"name": "a/b", "runtime": "sklaern", "model-digest": "md5:1", "port": "70000", "capture-percent": "120"}
     with pytest.raises(Problems) as caught:
-        read(arguments, {})
+        read([piece for name, value in wrong.items() for piece in (f"--{name}", value)], {})
     message = str(caught.value)
-    wrong = ("--name", "--runtime", "--model-digest", "--port", "--capture-percent", "--model-dir", "--release")
-    assert not [flag for flag in wrong if flag not in message], message
+    assert not [name for name in [*wrong, "model-dir", "release"] if f"--{name}" not in message], message
     assert "MLINFRA_SERVING_RELEASE" in message
     with pytest.raises(Problems, match="did you mean 'vertex'"):
         read(["--mode", "vertx"], BASE)
