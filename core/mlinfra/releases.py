@@ -111,6 +111,15 @@ Lock = Mapping[str, Pin]
 """The pins of one environment, by endpoint."""
 
 
+_LOCK_MESSAGES = {
+    "missing": ("is missing", "a digest"),
+    "extra_forbidden": ("is no field here", ", ".join(Pin.model_fields)),
+    "model_type": ("is no pin", "{release: digest}"),
+    # digits alone, or with one e, are numbers for YAML
+    "string_type": ("is no text", "a digest in quotes"),
+}
+
+
 def parse_lock(file: YamlFile) -> tuple[dict[str, Pin], list[Problem]]:
     """Return the pins of a lock file, with every problem in it."""
     problems = list(file.problems)
@@ -125,11 +134,13 @@ def parse_lock(file: YamlFile) -> tuple[dict[str, Pin], list[Problem]]:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 steps = [endpoint, *(str(step) for step in detail["loc"])]
-                near = nearest(steps[-1], Pin.model_fields) if detail["type"] == "extra_forbidden" else ""
+                message, expected, near = (*_LOCK_MESSAGES.get(detail["type"], (str(detail["msg"]), "")), "")
+                if detail["type"] == "extra_forbidden":
+                    near = nearest(steps[-1], Pin.model_fields)
                 problems.append(
                     Problem(
-                        file.name, file.line(*steps), ".".join(steps), str(detail["msg"]),
-                        found=repr(detail["input"])[:80], nearest=near,
+                        file.name, file.line(*steps), ".".join(steps), message,
+                        found=repr(detail["input"])[:80], expected=expected, nearest=near,
                     )
                 )  # fmt: skip
     return pins, problems

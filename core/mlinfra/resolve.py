@@ -6,17 +6,18 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from pydantic import ValidationError
 
 from mlinfra.adapters import Adapter, Deployment, Instance, ResolvedPart
 from mlinfra.declarations.compute import Compute
+from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.declarations.part import Declaration, Part, from_spec, problems_of
+from mlinfra.declarations.part import Part, from_spec, problems_of
 from mlinfra.declarations.stack import Stack
 from mlinfra.digests import canonical_json
 from mlinfra.environment import Environment
+from mlinfra.overrides import Overrides
 from mlinfra.problems import Problem, Problems, nearest
 from mlinfra.releases import Lock, Release, find_release
 
@@ -119,34 +120,60 @@ def resolve(declared: Declared, adapter: Adapter) -> Resolved:
         Problems: overrides or pins that do not fit; all of them.
         Refusals: what the target cannot honour; all of it.
     """
-    problems: list[Problem] = []
-    overrides = _Overrides(declared, problems)
+    written = _Written(declared)
+    refusals: list[Problem] = []
     parts: list[ResolvedPart] = []
-    for declared_stack, part in _parts(declared, problems):
-        overridden = overrides.apply(part)
-        instance, reason = _instance(adapter, overridden)
+    for declared_stack, part, deployments in written.parts:
+        instance, reason = _instance(adapter, part)
         if reason:
-            problems.append(reason)
-        deployments = _deployments(declared, part, overrides, problems) if isinstance(part, Endpoint) else []
+            refusals.append(reason)
         parts.append(
             ResolvedPart(
                 stack=declared_stack.stack.name,
                 owner=declared_stack.stack.owner,
                 folder=declared_stack.folder,
                 code=declared_stack.code,
-                part=overridden,
+                part=part,
                 instance=instance,
                 deployments=deployments,
             )
         )
-    overrides.report_unused()
-    _check_pins(declared, problems)
-    refusals = list(_refusals(declared, adapter, parts))
-    if problems:
-        raise Problems([*problems, *refusals])
+    refusals += _refusals(declared, adapter, parts)
+    if written.problems:
+        raise Problems([*written.problems, *refusals])
     if refusals:
         raise Refusals(refusals)
     return Resolved(declared.environment, parts)
+
+
+def problems_of_writing(declared: Declared) -> list[Problem]:
+    """Return what is wrong on every target: overrides and pins that do not fit."""
+    return _Written(declared).problems
+
+
+class _Written:
+    """What was written, put together: parts with their overrides and releases, and all problems with that."""
+
+    def __init__(self, declared: Declared) -> None:
+        problems: list[Problem] = []
+        overrides = Overrides(
+            declared.environment.override,
+            lambda path, message, **notes: problems.append(
+                declared.lines.problem(["override", path], message, **notes)
+            ),
+        )
+        self.problems = problems
+        self.parts = [
+            (
+                declared_stack,
+                overrides.apply(part, part.key),
+                _deployments(declared, part, overrides, problems) if isinstance(part, Endpoint) else [],
+            )
+            for declared_stack, part in _parts(declared, problems)
+        ]
+        overrides.report_unused(part.key for item in declared.stacks for part in item.stack.parts)
+        _check_pins(declared, problems)
+        _check_webhook(declared, [part for _, part, _ in self.parts], problems)
 
 
 def _parts(declared: Declared, problems: list[Problem]) -> Iterator[tuple[DeclaredStack, Part]]:
@@ -174,7 +201,8 @@ def _instance(adapter: Adapter, part: Part) -> tuple[Instance | None, Problem | 
     if instance is not None:
         return instance, None
     found = f"{need.cpus} CPUs, {need.memory_gib:g} GiB, {need.gpus} GPUs"
-    return None, Problem("", 0, f"{part.key}.compute", f"fits no machine of {adapter.name}", found=found)
+    remedy = f"ask for less: override: {{{part.key}.compute: {{cpus: 1, memory_gib: 2}}}}"
+    return None, Problem("", 0, f"{part.key}.compute", f"fits no machine of {adapter.name}", found=found, remedy=remedy)
 
 
 def _refusals(declared: Declared, adapter: Adapter, parts: Iterable[ResolvedPart]) -> Iterator[Problem]:
@@ -182,7 +210,7 @@ def _refusals(declared: Declared, adapter: Adapter, parts: Iterable[ResolvedPart
         for field in ("state", "artifacts"):
             if getattr(declared.environment, field) is None:
                 message = f"is missing: {adapter.name} needs one that the whole team and CI reach"
-                yield declared.lines.problem([field], message, expected="a URL, for example s3://bucket")
+                yield declared.lines.problem([field], message, remedy=f"write {field}: URL, for example s3://bucket")
     for path, reason, way_out in adapter.refuse_environment(declared.environment):
         yield declared.lines.problem([path], f"{adapter.name} {reason}", remedy=way_out)
     for part in parts:
@@ -191,123 +219,80 @@ def _refusals(declared: Declared, adapter: Adapter, parts: Iterable[ResolvedPart
 
 
 def _deployments(
-    declared: Declared, endpoint: Endpoint, overrides: _Overrides, problems: list[Problem]
+    declared: Declared, endpoint: Endpoint, overrides: Overrides, problems: list[Problem]
 ) -> list[Deployment]:
     known = {part.key: part for item in declared.stacks for part in item.stack.parts}
-    wanted: list[tuple[Release, bool]] = []
-    if declared.environment.releases == "latest":
-        newest = declared.releases.get(declared.newest.get(endpoint.name, ""))
-        wanted = [(newest, False)] if newest else []
-    elif pin := declared.lock.get(endpoint.name):
-        for line, frozen in (("release", False), ("previous", True)):
-            text = getattr(pin, line)
-            if text is None:
-                continue
-            release = find_release(text, declared.releases)
-            path = (endpoint.name, line)
-            if release is None:
-                problems.append(
-                    declared.lines.lock_problem(
-                        path, "names no release", found=text,
-                        expected="a digest, or 8 or more of its first digits, of a file in releases/",
-                        remedy="mlinfra promote brings a release here",
-                    )
-                )  # fmt: skip
-            elif release.endpoint != endpoint.name:
-                problems.append(declared.lines.lock_problem(path, f"is a release of {release.endpoint!r}", found=text))
-            else:
-                wanted.append((release, frozen))
+    # a release names the parts as they were called when it was made
+    former = {f"{part.plural}.{part.renamed_from}": part for part in known.values() if part.renamed_from}
     made = []
-    for release, frozen in wanted:
+    for release, frozen in _wanted(declared, endpoint, problems):
         try:
-            spec_part = from_spec(Endpoint, release.identity.spec, known)
+            spec_part = from_spec(Endpoint, release.identity.spec, {**former, **known})
         except ValidationError as error:
-            file = f"releases/{release.stack}/{release.short}.json"
+            file = str(release_file(release))
             problems.extend(problems_of(error, Endpoint, file=file, line=0, prefix="identity.spec"))
             continue
-        made.append(Deployment(release, overrides.apply(spec_part), frozen))
+        made.append(Deployment(release, overrides.apply(spec_part, endpoint.key), frozen))
     return made
 
 
+def _wanted(declared: Declared, endpoint: Endpoint, problems: list[Problem]) -> list[tuple[Release, bool]]:
+    """Return the releases to deploy, the serving one first, and whether each is frozen."""
+    names = {endpoint.name, endpoint.renamed_from}
+    if declared.environment.releases == "latest":
+        digest = declared.newest.get(endpoint.name) or declared.newest.get(endpoint.renamed_from or "")
+        newest = declared.releases.get(digest or "")
+        return [(newest, False)] if newest else []
+    wanted: list[tuple[Release, bool]] = []
+    pin = declared.lock.get(endpoint.name)
+    for line, frozen in (("release", False), ("previous", True)):
+        text = getattr(pin, line, None)
+        if text is None:
+            continue
+        release = find_release(text, declared.releases)
+        path = (endpoint.name, line)
+        if release is None:
+            problems.append(
+                declared.lines.lock_problem(
+                    path, "names no release, or more than one", found=text,
+                    expected="a digest, or 8 or more of its first digits, of a file in releases/",
+                    remedy="mlinfra promote brings a release here",
+                )
+            )  # fmt: skip
+        elif release.endpoint not in names:
+            problems.append(declared.lines.lock_problem(path, f"is a release of {release.endpoint!r}", found=text))
+        elif any(release.digest == other.digest for other, _ in wanted):
+            problems.append(declared.lines.lock_problem(path, "is the serving release itself", remedy="remove it"))
+        else:
+            wanted.append((release, frozen))
+    return wanted
+
+
+def _check_webhook(declared: Declared, parts: Iterable[Part], problems: list[Problem]) -> None:
+    posting = [part.key for part in parts if isinstance(part, DriftMonitor) and part.on_drift == "webhook"]
+    if posting and declared.environment.webhook is None:
+        problems.append(
+            declared.lines.problem(
+                ["webhook"], f"is missing: {', '.join(posting)} would post nowhere",
+                remedy=f"write webhook: https://…, or override: {{{posting[0]}.on_drift: log}}",
+            )
+        )  # fmt: skip
+
+
 def _check_pins(declared: Declared, problems: list[Problem]) -> None:
-    endpoints = [part.name for item in declared.stacks for part in item.stack.of_kind(Endpoint)]
+    found = [part for item in declared.stacks for part in item.stack.of_kind(Endpoint)]
+    endpoints = [part.name for part in found]
+    renamed = {part.renamed_from: part.name for part in found if part.renamed_from}
     if declared.environment.releases == "latest" and declared.lock:
         problems.append(
             declared.lines.problem(["releases"], "is latest, but there is a lock file", remedy="remove one of the two")
         )
     for name in declared.lock:
         if name not in endpoints:
-            near = nearest(name, endpoints)
+            near = renamed.get(name) or nearest(name, endpoints)
             problems.append(
                 declared.lines.lock_problem([name], "is no endpoint here", expected=", ".join(endpoints), nearest=near)
             )
-
-
-class _Overrides:
-    """The environment's `override:`, applied to declared parts by path."""
-
-    def __init__(self, declared: Declared, problems: list[Problem]) -> None:
-        self._declared = declared
-        self._problems = problems
-        self._used: set[str] = set()
-        self._reported: set[str] = set()
-
-    def apply(self, part: Part) -> Part:
-        """Return the part with the overrides that name it."""
-        changed: Part = part
-        for path, value in self._declared.environment.override.items():
-            if path == part.key or path.startswith(part.key + "."):
-                self._used.add(path)
-                steps = path.removeprefix(part.key).strip(".").split(".")
-                result = self._replace(changed, steps, value, path)
-                changed = result if isinstance(result, Part) else changed
-        return changed
-
-    def report_unused(self) -> None:
-        """Report the overrides that named no part."""
-        keys = [part.key for item in self._declared.stacks for part in item.stack.parts]
-        for path in self._declared.environment.override:
-            if path not in self._used:
-                near = nearest(".".join(path.split(".")[:2]), keys)
-                self._problem(path, "names no part here", expected=", ".join(keys), nearest=near)
-
-    def _problem(self, path: str, message: str, **notes: str) -> None:
-        if path not in self._reported:
-            self._reported.add(path)
-            self._problems.append(self._declared.lines.problem(["override", path], message, **notes))
-
-    def _replace(self, value: Any, steps: list[str], new: Any, path: str) -> Any:
-        head, rest = steps[0], steps[1:]
-        if isinstance(value, Mapping):
-            if head not in value and rest:
-                self._problem(path, f"{head!r} is not there", expected=", ".join(map(str, value)))
-                return None
-            return {**value, head: self._replace(value[head], rest, new, path) if rest else new}
-        if not isinstance(value, Declaration):
-            self._problem(path, f"there is nothing below this value to set {head!r} of", found=repr(value)[:60])
-            return None
-        names = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
-        if head not in names:
-            self._problem(path, f"{head!r} is no field", expected=", ".join(names), nearest=nearest(head, names))
-            return None
-        if head in ("name", "renamed_from") or isinstance(getattr(value, head), Part):
-            self._problem(path, f"{head!r} is the same in every environment", remedy="change the stack")
-            return None
-        inner = self._replace(getattr(value, head), rest, new, path) if rest else new
-        if rest and inner is None:
-            return None
-        return self._rebuilt(value, head, inner, path)
-
-    def _rebuilt(self, value: Declaration, head: str, inner: Any, path: str) -> Any:
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
-        try:
-            return type.__call__(type(value), **{**fields, head: inner})
-        except ValidationError as error:
-            for problem in problems_of(error, type(value), file="", line=0, prefix=""):
-                where = problem.path if problem.path != head else ""
-                message = f"{where} {problem.message}".strip()
-                self._problem(path, message, found=problem.found, expected=problem.expected, nearest=problem.nearest)
-            return None
 
 
 def release_file(release: Release) -> PurePosixPath:
