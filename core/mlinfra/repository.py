@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlinfra.adapters import adapter_names
+from mlinfra.adapters import adapter_names, load_adapter
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.declarations.part import collecting
 from mlinfra.declarations.stack import Stack
@@ -16,7 +17,7 @@ from mlinfra.digests import digest_tree
 from mlinfra.environment import Environment, parse_environment
 from mlinfra.problems import MlinfraError, Problem, Problems, nearest
 from mlinfra.releases import Release, parse_lock, parse_release
-from mlinfra.resolve import Declared, DeclaredStack, Lines
+from mlinfra.resolve import Declared, DeclaredStack, Lines, problems_of_writing, resolve
 from mlinfra.yaml_file import YamlFile, read_yaml
 
 
@@ -88,18 +89,17 @@ class Repository:
         problems += lock_problems
         stacks: list[DeclaredStack] = []
         releases: dict[str, Release] = {}
+        lines = Lines(environment_file.lines, environment_file.name, lock_file.lines, lock_file.name)
         if environment is not None:
             problems += self._incoherent(environment, environment_file)
-            for folder in environment.stacks if isinstance((environment_file.value or {}).get("stacks"), list) else ():
+            for folder in environment.stacks if isinstance(environment_file.value.get("stacks"), list) else ():
                 stack = self._stack(folder, environment_file, problems)
                 if stack is not None:
                     stacks.append(stack)
-            if not problems:
-                releases = self._releases(environment, stacks, problems)
-        lines = Lines(environment_file.lines, environment_file.name, lock_file.lines, lock_file.name)
+            releases = self._releases(environment, stacks, problems)
         if problems:
-            if environment is not None:
-                problems += _problems_of_resolving(Declared(environment, stacks, {}, {}, lines))
+            if environment is not None and len(stacks) == len(environment.stacks):
+                problems += _problems_of_resolving(Declared(environment, stacks, lock, releases, lines))
             raise Problems(problems)
         assert environment is not None
         return Declared(environment, stacks, lock, releases, lines, self._newest(environment, stacks))
@@ -161,12 +161,15 @@ class Repository:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        sys.modules[name] = module  # dataclasses of the file look their module up
         try:
-            spec.loader.exec_module(module)
+            # what a stack prints must not come between the lines of a command's JSON
+            with redirect_stdout(sys.stderr):
+                spec.loader.exec_module(module)
         except SyntaxError as error:
             collected.append(Problem(relative, error.lineno or 0, "", f"is not Python: {error.msg}"))
             return None
-        except Exception as error:  # noqa: BLE001  a user's file may raise anything, and its line is what helps
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the file may raise anything; its line is what helps
             frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
             line = (frames[-1].lineno or 0) if frames else 0
             collected.append(Problem(relative, line, "", f"{type(error).__name__}: {error}"))
@@ -202,7 +205,7 @@ class Repository:
                     problems.append(Problem(str(path.relative_to(self.root)), 0, "", error.message))
                     continue
                 found[release.digest] = release
-        if environment.releases == "latest":
+        if environment.releases == "latest" and not problems:
             store = self.artifacts(environment)
             for stack, digest in (
                 (name, digest) for name in names for digest in store.newest(environment.name, name).values()
@@ -219,11 +222,9 @@ def _rest(problem: Problem) -> tuple[int, str, str, str, str, str, str]:
 
 def _problems_of_resolving(declared: Declared) -> list[Problem]:
     """What resolving would complain about, so that it is said together with the problems of the files."""
-    from mlinfra.adapters import load_adapter
-    from mlinfra.resolve import resolve
 
-    if not declared.stacks or declared.environment.target not in adapter_names():
-        return []
+    if declared.environment.target not in adapter_names():
+        return problems_of_writing(declared)
     try:
         resolve(declared, load_adapter(declared.environment.target))
     except Problems as problems:
