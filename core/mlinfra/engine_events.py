@@ -76,7 +76,7 @@ def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
         message = str(diagnostic.get("message", "")).strip()
         if diagnostic.get("severity") == "error" and message:
             outcome.errors.append(_readable(message, str(diagnostic.get("urn", ""))))
-        elif diagnostic.get("severity") == "warning" and message:
+        elif diagnostic.get("severity") == "warning" and message and "from $PATH at" not in message:
             outcome.warnings.append(message)
     elif (violation := event.get("policyEvent")) and violation.get("enforcementLevel") == "mandatory":
         outcome.errors.append(f"{violation.get('policyName')}: {str(violation.get('message', '')).strip()}")

@@ -28,6 +28,8 @@ from mlinfra.problems import MlinfraError
 from mlinfra_providers.handler import Handler
 
 GROUP = "mlinfra.resources"
+FINISH_SECONDS = 600.0
+"""An operation that has begun is finished: half of it would be recorded as nothing."""
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
@@ -208,8 +210,6 @@ def main() -> None:
     """Serve until the engine ends; prints the port, as the engine expects of a plugin."""
     from mlinfra.repository import Repository
 
-    # the engine handles Ctrl-C and tells the plugin by Cancel; the plugin must finish what it does
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     here = Path(os.environ.get("MLINFRA_REPOSITORY", Path.cwd()))
     limit = 400 * 1024 * 1024
@@ -220,9 +220,13 @@ def main() -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Plugin(Repository.find(here).root), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the engine interrupts its plugins when it has done
+        signal.signal(number, lambda *_: ending.set())
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    ending.wait()
+    server.stop(FINISH_SECONDS).wait()
 
 
 if __name__ == "__main__":
