@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,16 @@ RELEASE_HEADER = "x-mlinfra-release"
 
 @dataclass(frozen=True)
 class Answer:
-    """The predictions of the rows asked about, the release that made them, and milliseconds until they were there."""
+    """The predictions of the rows asked about, the release that made them, and milliseconds until they were there.
 
+    `unknown`: columns of the rows that are no inputs of the model; they were not sent."""
+
+    endpoint: str
     predictions: Sequence[Any]
     release: str
     milliseconds: float
     request_id: str
+    unknown: Sequence[str] = ()
 
 
 def predict(
@@ -53,11 +58,14 @@ def predict(
     if response.status_code != httpx.codes.OK:
         raise MlinfraError(f"{part.part.name} answered {response.status_code}: {_reason(response.text)}")
     answer = response.json()
+    inputs = {column["name"] for column in release.identity.signature["inputs"]}
     return Answer(
+        endpoint=part.part.name,
         predictions=answer["outputs"][0]["data"],
         release=response.headers.get(RELEASE_HEADER, answer.get("model_version", "")),
         milliseconds=response.elapsed.total_seconds() * 1000,
         request_id=answer.get("id", ""),
+        unknown=sorted({name for row in rows for name in row} - inputs),
     )
 
 
@@ -76,7 +84,7 @@ def v2_request(rows: Sequence[Mapping[str, Any]], signature: Mapping[str, Any]) 
             value = row.get(name)
             try:
                 data.append(_typed(value, type_))
-            except (TypeError, ValueError, KeyError):
+            except (TypeError, ValueError, KeyError, OverflowError):
                 wrong.append(f"row {number}, {name}: found {value!r}, expected {type_}")
         inputs.append({"name": name, "shape": [len(rows)], "datatype": type_, "data": data})
     if wrong:
@@ -93,7 +101,10 @@ def _typed(value: Any, type_: str) -> Any:
         return str(value)
     if type_ == "BOOL":
         return value if isinstance(value, bool) else {"true": True, "false": False}[str(value).lower()]
-    return float(value) if type_ == "FP64" else int(value)
+    number = float(value) if type_ == "FP64" or isinstance(value, float) else int(value)
+    if not math.isfinite(number) or (type_ == "INT64" and number != int(number)):
+        raise ValueError("no such number")
+    return number if type_ == "FP64" else int(number)
 
 
 def _reason(text: str) -> str:

@@ -74,12 +74,13 @@ class Session:
         if name in found:
             return found[name]
         known = ", ".join(sorted(found)) or "none"
-        if name is None:
-            error = MlinfraError(f"{self.environment.name} has several {kind.plural.replace('_', ' ')}: {known}")
-            error.remedy = f"name one of them: --{word.replace(' ', '-')} NAME"
-        else:
+        if name is not None:
             near = nearest(name, found)
             hint = f" (did you mean {near!r}?)" if near else ""
             error = MlinfraError(f"{self.environment.name} has no {word} {name!r}{hint}; there are: {known}")
+        elif found:
+            error = MlinfraError(f"{self.environment.name} has several {word}s: {known}", remedy="name one of them")
+        else:
+            error = MlinfraError(f"{self.environment.name} has no {word}", remedy="declare one in its stacks")
         error.exit_code = 2
         raise error

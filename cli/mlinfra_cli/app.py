@@ -1,0 +1,20 @@
+"""The entry point of the command `mlinfra`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; exit with its code."""
+    try:
+        from mlinfra_cli.commands import app
+
+        app(prog_name="mlinfra")
+    except KeyboardInterrupt:
+        # before a command began: while modules are imported
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except ImportError as error:
+        sys.stderr.write(f"mlinfra is not installed completely: {error}\n")
+        sys.exit(1)

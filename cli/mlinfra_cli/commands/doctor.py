@@ -1,0 +1,55 @@
+"""mlinfra doctor: what is missing on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mlinfra_cli.options import AsJson
+
+if TYPE_CHECKING:
+    from mlinfra.repository import Repository
+
+EXAMPLES = (
+    ("mlinfra doctor", "which engine is in use, what each target needs, and the command that mends it"),
+    ("mlinfra doctor --json", "for programs"),
+)
+_MARKS = {True: ("good", "good"), False: ("bad", "bad"), None: ("unknown", "attention")}
+
+
+def command(as_json: AsJson = False) -> None:
+    """Show what is missing here, and the command that mends it.
+
+    Looks at the engine, the secrets, every environment's files, and what each installed target needs. Changes
+    nothing. Exit code 1 when something is bad.
+    """
+    from dataclasses import asdict
+
+    from mlinfra.operations.doctor import doctor
+    from mlinfra_cli import render
+    from mlinfra_cli.render import text
+
+    findings = doctor(_repository())
+    good = all(finding.good is not False for finding in findings)
+    if as_json:
+        render.write_json({"version": 1, "good": good, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            word, style = _MARKS[finding.good]
+            first, *rest = finding.detail.splitlines()
+            render.show(text((f"{word:7}", style), "  ", (finding.subject, "name"), f": {first}"))
+            render.show(*(text(line, indent=9) for line in rest))
+            if finding.remedy:
+                render.show(text(("→ ", "attention"), finding.remedy, indent=9))
+    raise typer.Exit(0 if good else 1)
+
+
+def _repository() -> Repository | None:
+    from mlinfra.problems import MlinfraError
+    from mlinfra.repository import Repository
+
+    try:
+        return Repository.find()
+    except MlinfraError:
+        return None

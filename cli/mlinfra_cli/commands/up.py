@@ -1,0 +1,51 @@
+"""mlinfra up: make what is declared true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlinfra_cli.options import EnvironmentName
+
+if TYPE_CHECKING:
+    from mlinfra.operations.up import Summary
+
+EXAMPLES = (
+    ("mlinfra up dev", "declare, train where the inputs are new, serve; a second one changes nothing"),
+    ("mlinfra up dev --retrain", "train once more on the same inputs"),
+    ("mlinfra up prod --refresh", "ask first what is really there, and mend what is not as declared"),
+)
+
+
+def command(
+    environment: EnvironmentName,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even where the inputs are the same.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the target first what is really there.")] = False,
+) -> None:
+    """Make what is declared true.
+
+    Previews with the policies first, then applies. Ctrl-C ends it after what has begun; the next up goes on from
+    there. Progress goes to stderr, the summary to stdout.
+    """
+    from mlinfra.operations.up import up
+    from mlinfra.repository import Repository
+    from mlinfra_cli.progress import LiveProgress
+    from mlinfra_cli.views import show_summary
+
+    repository = Repository.find()
+    with LiveProgress() as progress:
+        summary = up(repository, environment, progress, again=retrain, refresh=refresh)
+    show_summary(summary, environment, _examples(summary))
+    if not all(item.as_wanted for item in summary.status.endpoints):
+        raise typer.Exit(1)
+
+
+def _examples(summary: Summary) -> dict[str, dict[str, Any]]:
+    from mlinfra.operations.example import example_row
+
+    return {
+        item.part.part.name: example_row(summary.status.session, item.wanted)
+        for item in summary.status.endpoints
+        if item.wanted is not None and item.serving.url is not None
+    }
