@@ -91,8 +91,6 @@ class Router:
                 log_bytes=_ACCESS_LOG_BYTES,
                 stop_seconds=_STOP_SECONDS,
             )
-            program.log.parent.mkdir(parents=True, exist_ok=True)
-            self.layout.log(self.program).parent.mkdir(parents=True, exist_ok=True)
             if not supervisor.set_program(program) and lost:
                 supervisor.restart(self.program)
             supervisor.wait_until(self._in_force, _START_SECONDS, self.program, what="Envoy")

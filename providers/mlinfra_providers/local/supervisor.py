@@ -97,7 +97,8 @@ class Supervisor:
         """
         text = render(program)
         name, file = key(program.name), self._file(program.name)
-        program.log.parent.mkdir(parents=True, exist_ok=True)
+        for log in filter(None, (program.log, program.errors)):
+            log.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists() or file.read_text() != text:
             write_atomically(file, text.encode(), durable=True)
         # supervisord says what is new to it, and not the file: an earlier run may have been killed in between.
@@ -264,6 +265,9 @@ class Supervisor:
             daemon = psutil.Process(self._call("getPID"))
         except psutil.NoSuchProcess:
             return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in daemon.children():
+                self._let_begin(child)
         # All at once; a shutdown alone would stop them one after the other.
         self._call("stopAllProcesses", False)
         deadline = time.monotonic() + _STOP_SECONDS
@@ -282,7 +286,16 @@ class Supervisor:
         processes.end(supervisors, seconds=_STOP_SECONDS)
         processes.end([each for each in rest if each not in supervisors], seconds=_STOP_SECONDS)
 
+    def _let_begin(self, child: psutil.Process) -> None:
+        """Wait until a child of supervisord has become its program: before, it swallows the signal to stop."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while processes.is_supervisor(child, self.layout) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
     def _stop_process(self, name: str) -> None:
+        if (state := self.status().get(name)) and state.pid:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._let_begin(psutil.Process(state.pid))
         with _ignored(_NOT_RUNNING, _BAD_NAME):
             self._call("stopProcess", key(name), False)
         while (state := self.status().get(name)) and state.pid:
