@@ -104,7 +104,7 @@ def _on_path() -> Engine | str:
     """Return the engine on PATH, or why there is none."""
     found = shutil.which("pulumi")
     if found is None:
-        return "there is no `pulumi`"
+        return "there is none"
     path = Path(found).absolute()
     if path.resolve() == (home() / "bin" / "pulumi").resolve():
         return "it is the one of an earlier installation"
@@ -180,7 +180,7 @@ def ensure(say: Say = _write_line) -> Engine:
 
 
 def _install(failures: list[str], say: Say) -> Engine:
-    say(f"There is no Pulumi engine yet ({failures[0]}).")
+    say(f"No Pulumi engine is installed yet ({failures[0]}).")
     ways: dict[Way, Callable[[str, Path, Say], None]] = {
         "official installer": official.install,
         "Go modules": go_modules.install,
