@@ -17,7 +17,7 @@ from mlinfra_providers.local.resources.local_handler import LocalHandler
 from mlinfra_providers.local.supervisor import Supervisor
 
 READY_SECONDS = 90.0
-STOP_SECONDS = 30
+STOP_SECONDS = 40
 _GIBIBYTE = 1 << 30
 
 
