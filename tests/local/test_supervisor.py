@@ -88,25 +88,23 @@ def supervisor_pid(supervisor: Supervisor) -> int:
     return int(supervisor.layout.supervisor_pid.read_text())
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def guardian_pid(supervisor: Supervisor) -> int | None:
-    found = [
-        process.pid
-        for process in processes.of_environment(supervisor.layout)
-        if any(part.endswith("guardian.py") for part in process.cmdline())
-    ]
-    return found[0] if found else None
+    for process in processes.of_environment(supervisor.layout):
+        if any(part.endswith("guardian.py") for part in command_of(process)):
+            return process.pid
+    return None
 
 
 def mentions(folder: Path) -> list[str]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            command = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
-        if str(folder) in command and process.pid != os.getpid():
-            found.append(command)
-    return found
+    commands = [" ".join(command_of(process)) for process in psutil.process_iter() if process.pid != os.getpid()]
+    return [command for command in commands if str(folder) in command]
 
 
 def free_port() -> int:
