@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,9 @@ from typing import IO, Any
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that the engine does: `operation` is create, update, replace, delete, read, refresh or same."""
+    """One thing that the engine does: `operation` is create, update, replace, delete, read, refresh or same.
+
+    `planned`: it is only being previewed."""
 
     operation: str
     type: str
@@ -21,6 +24,7 @@ class Step:
     urn: str
     done: bool
     failed: bool = False
+    planned: bool = False
 
 
 @dataclass
@@ -42,34 +46,53 @@ Watch = Callable[[Step], None]
 
 
 def read_events(log: Path, process: subprocess.Popen[Any], outcome: Outcome, watch: Watch) -> None:
-    with log.open() as file:
-        for line in _lines(file, process):
-            _take(json.loads(line), outcome, watch)
+    with log.open("rb") as file:
+        for event in _events(file, process):
+            _take(event, outcome, watch)
 
 
-def _lines(file: IO[str], process: subprocess.Popen[Any]) -> Iterator[str]:
-    part = ""
+def _events(file: IO[bytes], process: subprocess.Popen[Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield events until the process has ended. Between preview and apply the engine writes the file anew."""
+    part = b""
+    begun_again = False
     while True:
         ended = process.poll() is not None
         piece = file.readline()
-        if piece.endswith("\n"):
-            yield part + piece
-            part = ""
+        if piece.endswith(b"\n"):
+            event = _parsed(part + piece)
+            part = b""
+            if event is not None:
+                yield event
+            elif not begun_again:
+                # it has grown past where we were before we looked: this was the middle of a line
+                begun_again = True
+                file.seek(0)
         elif piece:
             part += piece
+        elif file.tell() > os.fstat(file.fileno()).st_size:
+            part = b""
+            file.seek(0)
         elif ended:
             return
         else:
             time.sleep(0.02)
 
 
+def _parsed(line: bytes) -> Mapping[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
 def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
     if prelude := event.get("resourcePreEvent"):
-        _tell(prelude["metadata"], watch, done=False)
+        _tell(prelude, watch, done=False)
     elif done := event.get("resOutputsEvent"):
-        _tell(done["metadata"], watch, done=True)
+        _tell(done, watch, done=True)
     elif failed := event.get("resOpFailedEvent"):
-        _tell(failed["metadata"], watch, done=True, failed=True)
+        _tell(failed, watch, done=True, failed=True)
     elif summary := event.get("summaryEvent"):
         outcome.counts = dict(summary.get("resourceChanges") or {})
     elif diagnostic := event.get("diagnosticEvent"):
@@ -82,9 +105,11 @@ def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
         outcome.errors.append(f"{violation.get('policyName')}: {str(violation.get('message', '')).strip()}")
 
 
-def _tell(metadata: Mapping[str, Any], watch: Watch, *, done: bool, failed: bool = False) -> None:
+def _tell(event: Mapping[str, Any], watch: Watch, *, done: bool, failed: bool = False) -> None:
+    metadata = event["metadata"]
     urn = str(metadata["urn"])
-    watch(Step(str(metadata["op"]), str(metadata["type"]), urn.rsplit("::", 1)[1], urn, done, failed))
+    name = urn.rsplit("::", 1)[1]
+    watch(Step(str(metadata["op"]), str(metadata["type"]), name, urn, done, failed, bool(event.get("planning"))))
 
 
 def _readable(message: str, urn: str) -> str:
