@@ -234,7 +234,7 @@ def _numeric(series: pd.Series[Any], bins: int, grid: int) -> NumericColumn:
         values, counts = np.unique(numbers, return_counts=True)
         cuts = np.unique(numbers[np.arange(1, bins) * len(numbers) // bins])
         alone = values[counts * bins >= len(numbers)]
-        edges = np.unique(np.concatenate([cuts, alone, alone]))
+        edges = np.unique(np.concatenate([cuts, alone, np.nextafter(alone, math.inf)]))
         points = values
         if len(values) > grid:
             points = np.unique(np.append(numbers[np.arange(grid) * len(numbers) // grid], numbers[-1]))
