@@ -46,6 +46,7 @@ def test_july_drifts(run: Callable[..., int], tmp_path: Path, capsys: pytest.Cap
     document = latest(tmp_path)
     assert document["version"] == 1
     assert document["verdict"] == "drift"
+    assert document["drifted_columns"] == 1
     assert document["rows"] == 2216
     assert document["window"] == {"start": "2013-07-01T00:00:00+00:00", "end": "2013-08-01T00:00:00+00:00"}
     verdicts = {column["column"]: column["verdict"] for column in document["columns"]}
@@ -81,6 +82,7 @@ def test_everything_is_read_with_all(run: Callable[..., int], tmp_path: Path) ->
 def test_too_few_requests_are_no_data(run: Callable[..., int], tmp_path: Path, window: str) -> None:
     assert run(window=window) == 4
     assert latest(tmp_path)["verdict"] == "no data"
+    assert latest(tmp_path)["drifted_columns"] is None
 
 
 def test_a_release_that_was_never_asked_is_no_data(run: Callable[..., int], tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict,
+            "drifted_columns": None if self.verdict == "no data" else len(self.drifted()),
             "rows": self.rows,
             "baseline_rows": self.baseline_rows,
             "seed": self.seed,
