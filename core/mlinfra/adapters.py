@@ -158,6 +158,8 @@ class Adapter(Protocol):
 
     name: str
     proved_against: str
+    not_yet: Mapping[str, str]
+    """Fields that are registered but not carried out yet, each with what happens instead: `Endpoint.rollout`."""
     shared: bool
     """Whether others reach what is made here, so that state and artifacts must be kept where they do."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,11 @@ class Local:
 
     name = "local"
     proved_against = "the real parts on Linux: Feast, MLflow, the KServe server, Envoy, supervisor, the Pulumi engine"
+    not_yet: Mapping[str, str] = {
+        "TrainingJob.spot": "nothing interrupts a run on one machine",
+        "Endpoint.rollout": "a new release takes all of the traffic at once: no steps, no gates",
+        "DriftMonitor.on_drift": "block-promotion is written down; there are no promotions yet that it could block",
+    }
     shared = False
 
     def refuse_environment(self, environment: Environment) -> Iterable[tuple[str, str, str]]:
@@ -42,7 +47,7 @@ class Local:
             if part.runtime == "custom":
                 yield _refusal(
                     part, "runtime", "this target starts processes, not containers", "custom",
-                    "sklearn, xgboost or mlflow",
+                    "sklearn",
                 )  # fmt: skip
             if (part.scale.min, part.scale.max) != (1, 1):
                 yield _refusal(
