@@ -45,7 +45,7 @@ def digest_tree(folder: Path, *, exclude: Iterable[str] = ()) -> str:
     """Return the digest of a folder: of the sorted pairs of relative POSIX path and digest of content.
 
     Times, owners and modes do not count, so that a folder and a tar of it are the same artifact.
-    `exclude` names files and folders, anywhere in the tree, that do not count.
+    `exclude` names files (by relative path) that do not count.
 
     Raises:
         FileNotFoundError: `folder` is not a folder, or holds no file.
@@ -56,9 +56,9 @@ def digest_tree(folder: Path, *, exclude: Iterable[str] = ()) -> str:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             raise ValueError(f"{path}: a symbolic link cannot be part of an artifact")
-        relative = path.relative_to(folder)
-        if path.is_file() and excluded.isdisjoint(relative.parts):
-            entries[relative.as_posix()] = digest_file(path)
+        relative = path.relative_to(folder).as_posix()
+        if path.is_file() and relative not in excluded:
+            entries[relative] = digest_file(path)
     if not entries:
         raise FileNotFoundError(f"{folder}: no files to take a digest of")
     return digest_json(entries)

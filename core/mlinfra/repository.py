@@ -13,11 +13,11 @@ from mlinfra.adapters import adapter_names, load_adapter
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.declarations.part import collecting
 from mlinfra.declarations.stack import Stack
-from mlinfra.digests import digest_tree
 from mlinfra.environment import Environment, parse_environment
 from mlinfra.problems import MlinfraError, Problem, Problems, nearest
 from mlinfra.releases import Release, parse_lock, parse_release
 from mlinfra.resolve import Declared, DeclaredStack, Lines, problems_of_writing, resolve
+from mlinfra.training.code import code_digest
 from mlinfra.yaml_file import YamlFile, read_yaml
 
 
@@ -151,8 +151,7 @@ class Repository:
             problems.append(Problem(shown, *_rest(problem)))
         if stack is None or collected:
             return None
-        # the declaration decides about resources, not about what a training run computes
-        return DeclaredStack(stack, folder, digest_tree(path.parent, exclude=["__pycache__", "stack.py"]))
+        return DeclaredStack(stack, folder, code_digest(path.parent))
 
     def _execute(self, path: Path, folder: str, relative: str, collected: list[Problem]) -> Stack | None:
         name = f"mlinfra_stacks.{folder}"

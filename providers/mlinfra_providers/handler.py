@@ -27,6 +27,9 @@ class Handler:
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Inputs whose change replaces the resource."""
 
+    outputs: ClassVar[tuple[str, ...]] = ()
+    """The outputs that are known only after it was made."""
+
     kept: ClassVar[frozenset[str]] = frozenset()
     """Inputs that an `up` leaves as they are, unless the declared `generation` is newer."""
 

@@ -72,6 +72,10 @@ def _plain(value: struct_pb2.Value) -> Any:
     return None if kind in (None, "null_value") else getattr(value, kind)
 
 
+def _unknown(handler: Handler) -> dict[str, str]:
+    return dict.fromkeys(handler.outputs, _UNKNOWN)
+
+
 def _explained(method: Callable[..., Any]) -> Callable[..., Any]:
     """An expected error reaches the user as its message; anything else as a defect with its last line of code."""
 
@@ -120,7 +124,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=False)
+        return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True)
 
     def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
@@ -164,7 +168,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     @_explained
     def Create(self, request: Any, context: Any) -> Any:
         inputs = from_struct(request.properties)
-        id_, outputs = self._handler(request.urn).create(inputs)
+        handler = self._handler(request.urn)
+        if request.preview:  # the engine asks what would be known; nothing is made
+            return provider_pb2.CreateResponse(properties=to_struct({**inputs, **_unknown(handler)}))
+        id_, outputs = handler.create(inputs)
         return provider_pb2.CreateResponse(id=id_, properties=to_struct({**inputs, **outputs}))
 
     @_explained
@@ -183,7 +190,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> Any:
         old = from_struct(request.old_inputs if request.HasField("old_inputs") else request.olds)
         new = from_struct(request.news)
-        outputs = self._handler(request.urn).update(request.id, old, new)
+        handler = self._handler(request.urn)
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=to_struct({**new, **_unknown(handler)}))
+        outputs = handler.update(request.id, old, new)
         return provider_pb2.UpdateResponse(properties=to_struct({**new, **outputs}))
 
     @_explained

@@ -46,7 +46,8 @@ def train(session: Session, progress: Progress, *, job: str | None = None, again
         if run.outcome not in ("accepted", "rejected"):
             raise MlinfraError(
                 f"training {part.part.name} ended: {run.outcome}\n{run.log}".strip(),
-                remedy=f"mlinfra logs {session.environment.name} {part.key} shows all of its log",
+                remedy=f"mlinfra logs {session.environment.name} {part.key} shows all of its log; mend the script, or "
+                f"try the same again: mlinfra train {session.environment.name} --retrain",
             )
         releases = _release(session, part, run) if run.outcome == "accepted" else []
         trained.append(Trained(part, run, releases))

@@ -153,11 +153,11 @@ def _answer(operation: Callable[..., Any], arguments: Mapping[str, Any]) -> dict
         return {"error": {"message": error.message, "remedy": error.remedy, "refused": isinstance(error, Refused)}}
     except Exception as error:  # noqa: BLE001 - the worker must answer, whatever a library raised
         traceback.print_exc()
-        lines = traceback.format_exc().strip().splitlines()[-_TAIL_LINES:]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         return {
             "error": {
                 "message": f"{type(error).__name__}: {error}",
-                "remedy": "\n".join(["this is not expected; where it happened:", *lines]),
+                "remedy": f"this is not expected; it happened in {frame.filename}:{frame.lineno}",
                 "refused": False,
             }
         }

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from mlinfra_providers.handler import Found, Properties
-from mlinfra_providers.local.features import Features, schema_changes
-from mlinfra_providers.local.layout import Layout
+from mlinfra_providers.local.features import schema_changes
 from mlinfra_providers.local.resources.local_handler import LocalHandler
 from mlinfra_providers.local.sources import source_digest
-
-_open: dict[Layout, Features] = {}
-_one_at_a_time = threading.Lock()
 
 
 class FeatureView(LocalHandler):
     """Columns are added in place; a change that would break readers is refused; it is never replaced."""
 
+    outputs: ClassVar[tuple[str, ...]] = ("rows", "onlineRows", "data")
     immutable: ClassVar[frozenset[str]] = frozenset({"environment", "name"})
 
     def refuse_change(self, old: Properties, new: Properties) -> str | None:
@@ -38,7 +31,7 @@ class FeatureView(LocalHandler):
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """Read the source, declare the view, write its newest values."""
         folder, _, source = str(inputs["source"]).rpartition("/")
-        with _features(self.layout(inputs)) as features:
+        with self.features(inputs) as features:
             place = self.repository.joinpath(*folder.split("/")[:2])
             source = "/".join([*folder.split("/")[2:], source])
             spec = {**_spec(inputs), "source": source, "source_digest": source_digest(place)}
@@ -47,7 +40,7 @@ class FeatureView(LocalHandler):
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
         """Return what Feast and its tables really hold."""
-        with _features(self.layout(inputs)) as features:
+        with self.features(inputs) as features:
             state = features.read(inputs["name"])
         if state is None:
             return None
@@ -66,18 +59,8 @@ class FeatureView(LocalHandler):
 
     def delete(self, id_: str, inputs: Properties) -> None:
         """Delete the view with its data: the engine asks for it only after the protection was taken off."""
-        with _features(self.layout(inputs)) as features:
+        with self.features(inputs) as features:
             features.delete(inputs["name"], destroy_data=True)
-
-
-@contextmanager
-def _features(layout: Layout) -> Iterator[Features]:
-    """Share one Feast worker among the operations of this process: it takes five seconds to start."""
-    with _one_at_a_time:
-        if layout not in _open:
-            _open[layout] = Features(layout)
-            atexit.register(_open[layout].close)
-        yield _open[layout]
 
 
 def _spec(inputs: Properties) -> dict[str, Any]:

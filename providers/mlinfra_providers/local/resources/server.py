@@ -24,6 +24,7 @@ _GIBIBYTE = 1 << 30
 class Server(LocalHandler):
     """The id names the content, so that a changed server comes up beside the old one before that one goes."""
 
+    outputs: ClassVar[tuple[str, ...]] = ("port",)
     immutable: ClassVar[frozenset[str]] = frozenset(
         {
             "environment", "endpoint", "release", "artifact", "runtime", "cpus", "memoryGib", "gpus",

@@ -19,6 +19,7 @@ class TrafficSplit(LocalHandler):
     Whoever shifts (a rollout, a rollback, a person) does so with a newer generation, so that no `up` undoes it.
     """
 
+    outputs: ClassVar[tuple[str, ...]] = ("url",)
     immutable: ClassVar[frozenset[str]] = frozenset({"environment", "endpoint"})
     kept: ClassVar[frozenset[str]] = frozenset({"weights", "generation"})
 

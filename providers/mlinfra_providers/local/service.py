@@ -1,0 +1,159 @@
+"""The running side of the local target: what is asked and done outside the engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.drift_monitor import DriftMonitor
+from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.training_job import TrainingJob
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError
+from mlinfra_providers.local import training_runs
+from mlinfra_providers.local.files import read_json
+from mlinfra_providers.local.layout import Layout
+from mlinfra_providers.local.naming import physical_name
+from mlinfra_providers.local.ports import HOST
+from mlinfra_providers.local.resources.drift_schedule import baseline_folder, job_command
+from mlinfra_providers.local.resources.server import ready_url
+from mlinfra_providers.local.router import Router
+from mlinfra_providers.local.supervisor import Supervisor
+from mlinfra_providers.local.traffic import Observed, Traffic, Upstream
+
+ARTIFACT_HEADER = "x-mlinfra-artifact"
+DRIFT_SECONDS = 600
+_JOB_FAILED = 2
+
+
+class LocalService:
+    """Asks Envoy, the supervisor and the files on disk."""
+
+    def __init__(self, environment: Environment, repository: Path) -> None:
+        self._environment = environment
+        self._layout = Layout(repository, environment.name)
+
+    def observe(self, endpoint: str) -> Serving:
+        """Return the split that Envoy has in force, and the state of each release's server."""
+        router = Router(self._layout, endpoint)
+        observed = router.observe()
+        states = Supervisor(self._layout).failures() if observed.running else {}
+        return Serving(
+            endpoint=endpoint,
+            url=f"http://{HOST}:{router.port}" if observed.running else None,
+            releases=[
+                self._served(endpoint, release, upstream, observed, states)
+                for release, upstream in sorted(observed.upstreams.items())
+            ],
+            generation=observed.generation,
+        )
+
+    def _served(
+        self, endpoint: str, release: str, upstream: Upstream, observed: Observed, failures: Mapping[str, str]
+    ) -> ServedRelease:
+        failure = next(
+            (text for name, text in failures.items() if name.startswith(f"server/{endpoint}/{release}-")), None
+        )
+        health = _ask(upstream.port, endpoint)
+        return ServedRelease(
+            release=release,
+            weight=observed.weights.get(release, 0),
+            healthy=health is not None and upstream.healthy,
+            artifact=health,
+            address=f"{HOST}:{upstream.port}",
+            last_failure=failure,
+        )
+
+    def shift(self, endpoint: str, weights: Mapping[str, int], generation: int) -> Serving:
+        """Rename one file: no request that is sent after this returns sees the old split.
+
+        Raises:
+            Refused: the generation is not newer.
+            MlinfraError: a release has no server, or Envoy does not run.
+        """
+        router = Router(self._layout, endpoint)
+        known = router.traffic() or Traffic(0)
+        missing = sorted(set(weights) - set(known.upstreams))
+        if missing:
+            raise MlinfraError(f"{endpoint}: no server for {', '.join(missing)}", remedy="mlinfra up deploys it beside")
+        standby = frozenset(release for release in known.serving if release not in weights)
+        router.apply(Traffic(generation, dict(weights), known.upstreams, standby=standby))
+        return self.observe(endpoint)
+
+    def restore(self) -> Sequence[str]:
+        """Start the supervisor again after a reboot; every process that was declared starts with it."""
+        supervisor = Supervisor(self._layout)
+        if not self._layout.supervisor_wanted.exists() or supervisor.running():
+            return []
+        supervisor.ensure()
+        return [f"the processes of {self._environment.name} were not running: started again"]
+
+    def down(self, *, destroy_data: bool) -> Sequence[str]:
+        """End every process, and say what stays on disk; with `destroy_data` nothing does."""
+        Supervisor(self._layout).stop()
+        if destroy_data:
+            shutil.rmtree(self._layout.folder, ignore_errors=True)
+            return []
+        kept = {
+            "feature stores": self._layout.features,
+            "registered models": self._layout.registry,
+            "training runs": self._layout.runs,
+            "captured requests": self._layout.endpoints,
+            "drift reports": self._layout.monitors,
+        }
+        return [f"{what}: {folder}" for what, folder in kept.items() if folder.exists()]
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
+        """Run a job, or adopt the finished run with the same inputs."""
+        return training_runs.train(self._layout, self._environment, part, again=again, say=say)
+
+    def logs(self, part: ResolvedPart) -> Sequence[Path]:
+        """Return the log files of a part, oldest first."""
+        name = physical_name(part.part)
+        if isinstance(part.part, Endpoint):
+            found = [self._layout.log(f"router/{name}"), *self._layout.logs.glob(f"server/{name}/*.log")]
+        elif isinstance(part.part, DriftMonitor):
+            found = [self._layout.log(f"drift/{name}")]
+        elif isinstance(part.part, TrainingJob):
+            found = training_runs.logs(self._layout, name)
+        else:
+            found = []
+        return sorted((path for path in found if path.exists()), key=lambda path: path.stat().st_mtime)
+
+    def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
+        """Run the drift job on one window now; returns what it wrote.
+
+        Raises:
+            MlinfraError: nothing is deployed yet, or the job failed.
+        """
+        name = physical_name(part.part)
+        folder = self._layout.monitor(name)
+        schedule = read_json(folder / "schedule.json")
+        if schedule is None or not schedule.get("baseline"):
+            raise MlinfraError(
+                f"{name}: there is no release to compare with yet", remedy=f"mlinfra up {self._environment.name}"
+            )
+        command = job_command(self._layout, schedule, baseline_folder(self._layout, schedule), ["--window", window])
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DRIFT_SECONDS)
+        if done.returncode == _JOB_FAILED or done.returncode < 0:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            raise MlinfraError(f"{name}: {lines[-1] if lines else 'the drift job failed'}")
+        result: dict[str, Any] = json.loads((folder / "latest.json").read_text())
+        return result
+
+
+def _ask(port: int, endpoint: str) -> str | None:
+    """Return the artifact that a server says it has loaded, or None when it does not answer."""
+    import httpx
+
+    try:
+        answer = httpx.get(ready_url(endpoint, port), timeout=5)
+        answer.raise_for_status()
+    except httpx.HTTPError:
+        return None
+    return str(answer.headers.get(ARTIFACT_HEADER, ""))
