@@ -51,7 +51,7 @@ def _failed(error: Exception, name: str, line: str) -> NoReturn:
     if os.environ.get("MLINFRA_DEBUG") == "1":
         traceback.print_exception(error)
     if not isinstance(error, MlinfraError):
-        render.defect(f"{type(error).__name__}: {error}", _kept(error, line))
+        render.defect(type(error).__name__, str(error), _kept(error, line))
         raise typer.Exit(1)
     if error.exit_code == INTERRUPTED:
         _interrupted(name, line)

@@ -43,9 +43,13 @@ class _Work:
 
 
 class LiveProgress:
-    """Shows phases, steps and notes on stderr; a context manager, so that the terminal is left as it was."""
+    """Shows phases, steps and notes on stderr; a context manager, so that the terminal is left as it was.
+
+    `touched` and `same` hold the URNs of the resources that were changed and that were not."""
 
     def __init__(self) -> None:
+        self.touched: set[str] = set()
+        self.same: set[str] = set()
         self._moving = render.Moving(self._now)
         self._title = ""
         self._since = 0.0
@@ -74,15 +78,20 @@ class LiveProgress:
 
     def step(self, step: Step) -> None:
         """Remember what the engine works on; show what it has changed."""
+        if step.planned or step.type.startswith(_NOT_SHOWN):
+            return
         work = self._works.pop(step.urn, None)
         what = f"{step.type.rsplit(':', 1)[-1]} {step.name}"
         if not step.done:
             self._works[step.urn] = _Work(step.operation, what, time.monotonic())
             return
         word, style = ("failed", "danger") if step.failed else _DONE.get(step.operation, ("", ""))
-        if word and not step.type.startswith(_NOT_SHOWN):
-            took = f"  {render.seconds(time.monotonic() - work.since)}" if work else ""
-            self._moving.above((f"{word:8}", style), f" {what}", (took, "quiet"), indent=2)
+        if not word:
+            self.same.add(step.urn)
+            return
+        self.touched.add(step.urn)
+        took = f"  {render.seconds(time.monotonic() - work.since)}" if work else ""
+        self._moving.above((f"{word:8}", style), f" {what}", (took, "quiet"), indent=2)
 
     def note(self, text: str) -> None:
         """Show a line."""

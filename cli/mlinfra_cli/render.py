@@ -161,9 +161,10 @@ def interrupted(line: str) -> None:
     note(("interrupted", "attention"), f"; `{line}` goes on from here" if line else "")
 
 
-def defect(what: str, file: Path) -> None:
+def defect(kind: str, message: str, file: Path) -> None:
     """Say that the fault is mlinfra's own."""
-    note(("this is a defect in mlinfra: ", "danger"), what.splitlines()[0])
+    first = message.splitlines()[0] if message else "without a message"
+    note(("this is a defect in mlinfra: ", "danger"), f"{kind}: {first}")
     note(("→ ", "attention"), f"the details for a report are in {file}", indent=2)
 
 

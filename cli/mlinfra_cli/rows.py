@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mlinfra.problems import MlinfraError
+from mlinfra.problems import WrongUse
 
 Row = dict[str, Any]
 
@@ -21,7 +21,7 @@ def read_rows(given: str | None) -> list[Row]:
     """Return the rows in `given`: text, `@file`, or (`-` or nothing) what comes on stdin.
 
     Raises:
-        MlinfraError: it cannot be read, or it is none of the forms; exit code 2.
+        WrongUse: it cannot be read, or it is none of the forms.
     """
     rows = _parse(_text(given))
     if not rows:
@@ -81,7 +81,5 @@ def _csv(text: str) -> list[Row]:
     return [{name: value or None for name, value in zip(header, line, strict=True)} for line in rest]
 
 
-def _wrong(message: str) -> MlinfraError:
-    error = MlinfraError(message, remedy=_REMEDY)
-    error.exit_code = 2
-    return error
+def _wrong(message: str) -> WrongUse:
+    return WrongUse(message, remedy=_REMEDY)

@@ -101,14 +101,15 @@ def _totals(plan: Plan) -> Any:
     return text(f"{', '.join(done)}{same}: mlinfra up {name} does it")
 
 
-def show_summary(summary: Summary, environment: str, examples: Mapping[str, Mapping[str, Any]]) -> None:
-    """Show what an `up` did and what serves; `examples` holds a row for each endpoint that answers."""
+def show_summary(
+    summary: Summary, environment: str, *, changed: int, same: int, examples: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Show what an `up` did and what serves: numbers of resources, and a row for each endpoint that answers."""
     for trained in summary.trained:
         show_run(trained.part.part.name, trained.run, [release.short for release in trained.releases])
-    same = summary.outcomes[-1].counts.get("same", 0) if summary.outcomes else 0
-    changed = f"{counted(summary.changed, 'resource')} changed" if summary.changed else "nothing changed"
+    what = f"{counted(changed, 'resource')} changed" if changed else "nothing changed"
     render.show(
-        text((f"{environment} is up", "good"), f": {changed}, {same} as before, {render.seconds(summary.seconds)}"),
+        text((f"{environment} is up", "good"), f": {what}, {same} as before, {render.seconds(summary.seconds)}"),
         text(),
     )
     show_status(summary.status)

@@ -64,6 +64,12 @@ class MlinfraError(Exception):
         self.remedy = remedy
 
 
+class WrongUse(MlinfraError):
+    """An argument that cannot be used; nothing was changed. Exit code 2."""
+
+    exit_code = 2
+
+
 class Problems(MlinfraError):
     """All problems of all files at once; nothing was changed. Exit code 2: wrong use."""
 

@@ -14,7 +14,7 @@ from mlinfra.artifacts import ArtifactStore
 from mlinfra.declarations.part import collecting
 from mlinfra.declarations.stack import Stack
 from mlinfra.environment import Environment, parse_environment
-from mlinfra.problems import MlinfraError, Problem, Problems, nearest
+from mlinfra.problems import MlinfraError, Problem, Problems, WrongUse, nearest
 from mlinfra.releases import Release, parse_lock, parse_release
 from mlinfra.resolve import Declared, DeclaredStack, Lines, problems_of_writing, resolve
 from mlinfra.training.code import code_digest
@@ -32,13 +32,13 @@ class Repository:
         """Return the repository that `start` (the current folder) is in.
 
         Raises:
-            MlinfraError: neither this folder nor one above it is a repository.
+            WrongUse: neither this folder nor one above it is a repository.
         """
         here = (start or Path.cwd()).resolve()
         for folder in (here, *here.parents):
             if (folder / "Pulumi.yaml").is_file() and (folder / "environments").is_dir():
                 return cls(folder)
-        raise MlinfraError(
+        raise WrongUse(
             f"{here} is not in an mlinfra repository (no Pulumi.yaml beside environments/ here or above)",
             remedy="mlinfra init FOLDER makes one",
         )
@@ -61,18 +61,16 @@ class Repository:
         """Raise when there is no environment of this name.
 
         Raises:
-            MlinfraError: with the nearest name and all names.
+            WrongUse: with the nearest name and all names.
         """
         known = self.environments()
         if name not in known:
             near = nearest(name, known)
             hint = f" (did you mean {near!r}?)" if near else ""
-            error = MlinfraError(
+            raise WrongUse(
                 f"no environment {name!r}{hint}; there are: {', '.join(known) or 'none'}",
                 remedy=f"write environments/{name}.yaml",
             )
-            error.exit_code = 2
-            raise error
 
     def load(self, name: str) -> Declared:
         """Read everything that was written for the environment `name`.

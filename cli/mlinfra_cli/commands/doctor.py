@@ -33,7 +33,8 @@ def command(as_json: AsJson = False) -> None:
     findings = doctor(_repository())
     good = all(finding.good is not False for finding in findings)
     if as_json:
-        render.write_json({"version": 1, "good": good, "findings": [asdict(finding) for finding in findings]})
+        shown = [{**asdict(finding), "remedy": finding.remedy or None} for finding in findings]
+        render.write_json({"version": 1, "good": good, "findings": shown})
     else:
         for finding in findings:
             word, style = _MARKS[finding.good]

@@ -35,7 +35,7 @@ def command(
     with LiveProgress() as progress:
         removed = down(repository, environment, progress, destroy_data=destroy_data)
     render.show(
-        text((f"{environment} is down", "good"), f": {render.counted(removed.outcome.changed, 'resource')} removed")
+        text((f"{environment} is down", "good"), f": {render.counted(len(progress.touched), 'resource')} removed")
     )
     if removed.kept:
         render.show(text("kept:"), *(text(line, indent=2) for line in removed.kept))
@@ -47,17 +47,15 @@ def _confirm(environment: str) -> None:
     """Have the environment's name typed.
 
     Raises:
-        MlinfraError: something else was typed, or nobody can be asked.
+        WrongUse: something else was typed, or nobody can be asked.
     """
-    from mlinfra.problems import MlinfraError
+    from mlinfra.problems import WrongUse
 
     if not sys.stdin.isatty():
-        error = MlinfraError(
+        raise WrongUse(
             "destroying data is confirmed by a person, and there is no terminal here",
             remedy=f"mlinfra down {environment} --destroy-data --yes",
         )
-        error.exit_code = 2
-        raise error
     typed = typer.prompt(f"This destroys the data of {environment} for good. Type its name to go on", err=True)
     if typed != environment:
-        raise MlinfraError(f"{typed!r} is not {environment!r}; nothing was changed")
+        raise WrongUse(f"{typed!r} is not {environment!r}; nothing was changed")

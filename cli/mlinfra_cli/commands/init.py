@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,6 +19,7 @@ EXAMPLES = (
 _SCHEMA = "environments/environment.schema.json"
 _HIDDEN = {"gitignore": ".gitignore"}
 _SHOWN_IN_THE_WAY = 5
+_STAGING = ".mlinfra-init"
 
 
 def command(
@@ -31,12 +33,8 @@ def command(
     from mlinfra_cli import render
     from mlinfra_cli.render import text
 
-    made = dict(_template())
-    _refuse(folder, made)
-    for name, content in made.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    _refuse_what_is_there(folder)
+    _write(folder, dict(_template()))
     render.show(
         text(("made ", "good"), f"{folder}: the stack diabetes, the environments dev, staging and prod"),
         text("next:"),
@@ -64,29 +62,42 @@ def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]
             yield f"{prefix}{_HIDDEN.get(item.name, item.name)}", item
 
 
-def _refuse(folder: Path, made: dict[str, bytes]) -> None:
-    """Refuse a folder that holds anything else than git's own and what an interrupted `init` wrote.
+def _refuse_what_is_there(folder: Path) -> None:
+    """Refuse a folder that holds anything but git's own.
 
     Raises:
-        MlinfraError: naming what is in the way.
+        WrongUse: naming what is in the way.
     """
-    from mlinfra.problems import MlinfraError
+    from mlinfra.problems import WrongUse
 
-    if not folder.exists():
-        return
-    known = {folder / name: content for name, content in made.items()}
-    in_the_way = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.relative_to(folder).parts[0] != ".git"
-        and not path.is_dir()
-        and not (path in known and path.read_bytes() == known[path])
-    )
+    found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    in_the_way = [name for name in found if name not in (".git", _STAGING)]
     if in_the_way:
         rest = len(in_the_way) - _SHOWN_IN_THE_WAY
         shown = ", ".join(in_the_way[:_SHOWN_IN_THE_WAY]) + (f" and {rest} more" if rest > 0 else "")
-        error = MlinfraError(
+        raise WrongUse(
             f"{folder} is not empty; in the way: {shown}", remedy="name a new folder: mlinfra init my-platform"
         )
-        error.exit_code = 2
-        raise error
+
+
+def _write(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Write all files beside, then move them in place: an interrupted `init` leaves nothing in the way of the next.
+
+    Raises:
+        MlinfraError: the folder cannot be written.
+    """
+    from mlinfra.problems import MlinfraError
+
+    staging = folder / _STAGING
+    try:
+        if staging.exists():
+            shutil.rmtree(staging)
+        for name, data in content.items():
+            path = staging / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        for path in sorted(staging.iterdir()):
+            path.rename(folder / path.name)
+        staging.rmdir()
+    except OSError as error:
+        raise MlinfraError(f"{folder} cannot be written: {error.strerror}") from error

@@ -48,7 +48,7 @@ def command(
 
 
 def _parts(session: Session, wanted: str | None) -> Sequence[ResolvedPart]:
-    from mlinfra.problems import MlinfraError, nearest
+    from mlinfra.problems import WrongUse, nearest
 
     parts = session.resolved.parts
     found = [part for part in parts if wanted in (None, part.key, part.part.name)]
@@ -57,6 +57,4 @@ def _parts(session: Session, wanted: str | None) -> Sequence[ResolvedPart]:
     near = nearest(wanted or "", [name for part in parts for name in (part.key, part.part.name)])
     hint = f" (did you mean {near!r}?)" if near else ""
     keys = ", ".join(part.key for part in parts)
-    error = MlinfraError(f"{session.environment.name} has no part {wanted!r}{hint}; there are: {keys}")
-    error.exit_code = 2
-    raise error
+    raise WrongUse(f"{session.environment.name} has no part {wanted!r}{hint}; there are: {keys}")

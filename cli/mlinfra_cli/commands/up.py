@@ -36,7 +36,8 @@ def command(
     repository = Repository.find()
     with LiveProgress() as progress:
         summary = up(repository, environment, progress, again=retrain, refresh=refresh)
-    show_summary(summary, environment, _examples(summary))
+    same = len(progress.same - progress.touched)
+    show_summary(summary, environment, changed=len(progress.touched), same=same, examples=_examples(summary))
     if not all(item.as_wanted for item in summary.status.endpoints):
         raise typer.Exit(1)
 

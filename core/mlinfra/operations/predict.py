@@ -9,7 +9,7 @@ from typing import Any
 
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.operations.session import Session
-from mlinfra.problems import MlinfraError
+from mlinfra.problems import MlinfraError, WrongUse
 from mlinfra.repository import Repository
 
 RELEASE_HEADER = "x-mlinfra-release"
@@ -73,7 +73,7 @@ def v2_request(rows: Sequence[Mapping[str, Any]], signature: Mapping[str, Any]) 
     """Return the V2 body for rows: one input a column, shape [n], typed by the signature.
 
     Raises:
-        MlinfraError: a value cannot be what its column is; all of them named.
+        WrongUse: a value cannot be what its column is; all of them named.
     """
     wrong: list[str] = []
     inputs = []
@@ -88,9 +88,7 @@ def v2_request(rows: Sequence[Mapping[str, Any]], signature: Mapping[str, Any]) 
                 wrong.append(f"row {number}, {name}: found {value!r}, expected {type_}")
         inputs.append({"name": name, "shape": [len(rows)], "datatype": type_, "data": data})
     if wrong:
-        error = MlinfraError("\n".join(["these values do not fit the model's inputs", *wrong]))
-        error.exit_code = 2
-        raise error
+        raise WrongUse("\n".join(["these values do not fit the model's inputs", *wrong]))
     return {"inputs": inputs}
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from mlinfra.adapters import Adapter, ResolvedPart, Service, load_adapter
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
-from mlinfra.problems import MlinfraError, nearest
+from mlinfra.problems import WrongUse, nearest
 from mlinfra.pulumi_stack import PulumiStack
 from mlinfra.repository import Repository
 from mlinfra.resolve import Declared, Resolved, resolve
@@ -65,7 +65,7 @@ class Session:
         """Return the part of a kind that is named, or the only one there is.
 
         Raises:
-            MlinfraError: no such part, or several and none named.
+            WrongUse: no such part, or several and none named.
         """
         found = {part.part.name: part for part in self.resolved.of_kind(kind)}
         word = kind.plural.removesuffix("s").replace("_", " ")
@@ -77,10 +77,7 @@ class Session:
         if name is not None:
             near = nearest(name, found)
             hint = f" (did you mean {near!r}?)" if near else ""
-            error = MlinfraError(f"{self.environment.name} has no {word} {name!r}{hint}; there are: {known}")
-        elif found:
-            error = MlinfraError(f"{self.environment.name} has several {word}s: {known}", remedy="name one of them")
-        else:
-            error = MlinfraError(f"{self.environment.name} has no {word}", remedy="declare one in its stacks")
-        error.exit_code = 2
-        raise error
+            raise WrongUse(f"{self.environment.name} has no {word} {name!r}{hint}; there are: {known}")
+        if found:
+            raise WrongUse(f"{self.environment.name} has several {word}s: {known}", remedy="name one of them")
+        raise WrongUse(f"{self.environment.name} has no {word}", remedy="declare one in its stacks")
