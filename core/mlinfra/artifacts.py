@@ -140,6 +140,12 @@ class ArtifactStore:
         """Remember which release of an endpoint was accepted last: what `releases: latest` follows."""
         self._write(f"{self._root}/newest/{environment}/{stack}/{endpoint}", digest.encode())
 
+    def forget_newest(self, environment: str) -> None:
+        """Forget which releases an environment followed; the releases themselves stay."""
+        with self._explained("write"):
+            if self._files.exists(folder := f"{self._root}/newest/{environment}"):
+                self._files.rm(folder, recursive=True)
+
     def newest(self, environment: str, stack: str) -> dict[str, str]:
         """Return the digest of the release that was accepted last, by endpoint."""
         with self._explained("read"):

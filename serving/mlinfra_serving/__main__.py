@@ -1,6 +1,7 @@
 """`python -m mlinfra_serving`: load one model, after checking that it is the right one, and serve it.
 
-Exit codes: 0 ended by a signal, 1 cannot serve, 2 wrong settings, 3 the model is not the one of its digest.
+Exit codes: 0 ended by a signal, 1 cannot serve, 2 wrong settings, 78 (EX_CONFIG of sysexits.h) the model is not the
+one of its digest: no supervisor should try again.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from mlinfra.problems import MlinfraError
+from mlinfra.problems import MlinfraError, Refused
 from mlinfra_serving import settings as settings_module
 from mlinfra_serving.settings import Settings
+
+NO_USE_IN_RETRYING = 78
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     except MlinfraError as error:
         remedy = f" → {error.remedy}" if error.remedy else ""
         sys.stderr.write(f"error: {error.message}{remedy}\n")
-        return error.exit_code
+        return NO_USE_IN_RETRYING if isinstance(error, Refused) else error.exit_code
 
 
 def _serve(settings: Settings, started: float) -> int:

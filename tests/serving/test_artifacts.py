@@ -57,13 +57,13 @@ def test_a_changed_pickle_is_refused_before_it_is_read(sklearn_artifact: Any, tm
 
 
 @pytest.mark.local
-def test_the_server_refuses_a_changed_model_in_one_line_with_exit_code_3(sklearn_artifact: Any, tmp_path: Path) -> None:
+def test_the_server_refuses_a_changed_model_in_one_line_with_exit_code_78(sklearn_artifact: Any, tmp_path: Path) -> None:
     folder, marker = copied(sklearn_artifact, tmp_path / "model"), tmp_path / "exploded"
     (folder / "model.joblib").write_bytes(pickle.dumps(Bomb(marker)))
     arguments = f"--name m --runtime sklearn --release r --port 0 --model-digest {sklearn_artifact.digest}".split()
     command = [sys.executable, "-m", "mlinfra_serving", *arguments, "--model-dir", str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 3
+    assert ended.returncode == 78
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
     assert "the model was changed" in ended.stderr
     assert not marker.exists()

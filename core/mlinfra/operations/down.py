@@ -36,5 +36,6 @@ def down(repository: Repository, name: str, progress: Progress, *, destroy_data:
     progress.phase("ending processes")
     kept = session.service.down(destroy_data=destroy_data)
     if destroy_data:
+        repository.artifacts(session.environment).forget_newest(name)
         stack.forget()
     return Removed(outcome, kept)

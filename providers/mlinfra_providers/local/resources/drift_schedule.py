@@ -32,7 +32,7 @@ class DriftSchedule(LocalHandler):
                 directory=layout.repository,
                 log=layout.log(name),
                 environment={"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-                stop_seconds=30,
+                stop_seconds=100,  # it may wait for the lock of another run, and for a webhook
             )
             supervisor.set_program(program)
         else:
