@@ -137,7 +137,10 @@ class TestOneFeatureStore:
         assert found is not None
         assert {name: found[name] for name in spec()} == spec()
         assert (found["rows"], found["online_rows"], found["materialized"]) == (len(place.weather), 3, True)
+        assert place.features.rows("airport-weather").rows == len(place.weather)
         assert place.features.read("nothing") is None
+        with pytest.raises(MlinfraError, match="'nothing' has no rows"):
+            place.features.rows("nothing")
 
     @pytest.mark.parametrize("ttl_hours", [6, None])
     def test_the_join_equals_that_of_pandas(self, place: Place, ttl_hours: int | None) -> None:

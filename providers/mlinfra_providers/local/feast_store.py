@@ -56,6 +56,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
         self._store: FeatureStore | None = None
+        self._seen: tuple[int, int] | None = None
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return what is really there, or None where view, online table or offline file is missing."""
@@ -275,14 +276,14 @@ class Store:
         return [{name: values[name][position] for name in names} for position in range(len(keys))]
 
     def _feast(self) -> FeatureStore:
-        if self._store is None:
+        if self._store is None or _version() != self._seen:  # another process may have changed the registry
             self._store = _open(_REGISTRY)
+            self._seen = _version()
         return self._store
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         with FileLock("lock"):
-            self._store = None  # somebody else may have written since
             yield
 
     @contextmanager
@@ -343,6 +344,14 @@ class Store:
         )
         remove_departed(name, key.name, type_of(key), pc.unique(table.column(key.name)).to_pylist())
         write_json(marker(name), fingerprint(view), durable=True)
+
+
+def _version() -> tuple[int, int] | None:
+    try:
+        found = Path(_REGISTRY).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _open(registry: str) -> FeatureStore:

@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from mlinfra.digests import digest_json
+from mlinfra.problems import MlinfraError
 from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.layout import Layout
-from mlinfra_providers.local.sources import Columns, Progress, Snapshot, data_folder, snapshot
+from mlinfra_providers.local.sources import Columns, Progress, Snapshot, data_folder, newest, snapshot
 from mlinfra_providers.local.workers import Worker
 
 WORKER = "mlinfra_providers.local.feast_worker"
@@ -91,7 +92,7 @@ class Features:
         force: bool = False,
         progress: Progress | None = None,
     ) -> Snapshot:
-        """Return all rows of a feature store, as a training job reads them that names it as an input."""
+        """Read a feature store's source, or find it read, and return its checked rows."""
         columns = Columns(
             entity=spec["entity"]["name"],
             key=spec["entity"]["key"],
@@ -109,6 +110,17 @@ class Features:
             force=force,
             progress=progress,
         )
+
+    def rows(self, name: str) -> Snapshot:
+        """Return all rows of a feature store, as a training job reads them that names it as an input.
+
+        Raises:
+            MlinfraError: it was not applied yet.
+        """
+        found = newest(self._layout, name)
+        if found is None:
+            raise MlinfraError(f"feature store {name!r} has no rows in this environment", remedy="mlinfra up makes it")
+        return found
 
     def materialize(self, name: str) -> dict[str, Any]:
         """Write the newest value of every entity into the online store again; returns what `read` returns."""
