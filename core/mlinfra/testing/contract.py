@@ -141,12 +141,16 @@ class AdapterContract:
         _expect(any(resource.protect for resource in own), f"nothing of a {kind.__name__} is protected")
 
     def test_knows_what_replaces(self, kind: type[Part]) -> None:
-        """For its own types the adapter says which inputs replace; of others it knows nothing."""
-        _expect(self.adapter().replaced_by("contract:no:Type") is None, "it answers for a type that is not its own")
+        """For its own types the adapter says which inputs replace, which are kept; of others it knows nothing."""
+        adapter, foreign = self.adapter(), "contract:no:Type"
+        _expect(adapter.replaced_by(foreign) is None, "replaced_by() answers for a type that is not its own")
+        _expect(adapter.kept_by(foreign) == frozenset(), "kept_by() answers for a type that is not its own")
         if (accepted := self._accepted(kind)) is not None:
             for resource in _own(self._resources(accepted), accepted.part):
-                answer = self.adapter().replaced_by(resource.type)
-                _expect(isinstance(answer, frozenset), f"replaced_by({resource.type!r}) is {answer!r}, no frozenset")
+                for method in (adapter.replaced_by, adapter.kept_by):
+                    answer = method(resource.type)
+                    good = isinstance(answer, frozenset)
+                    _expect(good, f"{method.__name__}({resource.type!r}) is {answer!r}, no frozenset")
 
     def test_unknown_stays_unknown(self, kind: type[Part]) -> None:
         """What is known only after an `up` is passed on as a Pulumi output, never put into a text."""
@@ -182,7 +186,7 @@ class AdapterContract:
             return
         renamed = replace(accepted, part=replace(accepted.part, name="renamed", renamed_from=accepted.part.name))
         before, after = self._resources(accepted), self._resources(renamed)
-        for change in difference(after, before, self.adapter().replaced_by):
+        for change in difference(after, before, self.adapter().replaced_by, self.adapter().kept_by):
             good = change.change in (Change.SAME, Change.UPDATE)
             _expect(good, f"renaming a {kind.__name__} would {change.change} {change.resource.urn}")
 

@@ -37,7 +37,7 @@ def main() -> None:
 def _digest(judge: Judge, part: Any) -> str:
     observed = judge.observe(Scene(part))
     if isinstance(observed, Resources):
-        return digest_bytes(footprint(observed))
+        return digest_bytes(footprint(observed, judge.adapter))
     return digest_bytes("\n".join(map(str, observed)).encode())
 
 

@@ -59,7 +59,7 @@ class Judge:
                 return Verdict(variation, Outcome.REFUSED if refusals else Outcome.UNTOLD, refusals or observed)
         assert isinstance(before, Resources)
         assert isinstance(after, Resources)
-        same = footprint(before) == footprint(after)
+        same = footprint(before, self.adapter) == footprint(after, self.adapter)
         return Verdict(variation, Outcome.IGNORED if same else Outcome.HONOURED)
 
     def observe(self, scene: Scene) -> Resources | tuple[Problem, ...]:
@@ -116,14 +116,18 @@ def record_resolved(adapter: Adapter, resolved: Resolved) -> Resources:
     return record(lambda: realize(resolved, adapter), project="mlinfra", stack="contract")
 
 
-def footprint(resources: Resources) -> bytes:
-    """Return all that an adapter registered, as canonical JSON, without the components, which are the core's."""
-    return canonical_json(
-        [
-            {**resource.to_json(), "aliases": list(resource.aliases), "ignore": list(resource.ignore_changes)}
-            for resource in resources.declared()
-        ]
-    )
+def footprint(resources: Resources, adapter: Adapter) -> bytes:
+    """Return all that an `up` acts on, as canonical JSON.
+
+    That is without the components, which are the core's, and without the inputs that an `up` leaves as they are.
+    """
+    made = []
+    for resource in resources.declared():
+        kept = adapter.kept_by(resource.type)
+        inputs = {name: value for name, value in resource.inputs.items() if name not in kept}
+        names = {"aliases": list(resource.aliases), "ignore_changes": list(resource.ignore_changes)}
+        made.append({**resource.to_json(), "inputs": inputs, **names})
+    return canonical_json(made)
 
 
 def _with_references(parts: Iterable[Part]) -> Iterator[Part]:

@@ -123,10 +123,11 @@ def _of_kind(kind: type[Part]) -> Iterator[Variation | tuple[str, str]]:
 
 def _of_surroundings() -> Iterator[Variation]:
     # a monitor is made of a part of every kind but a feature store
-    monitor = dataclasses.replace(SMALL[DriftMonitor], on_drift="webhook")  # type: ignore[call-arg]
+    monitor = SMALL[DriftMonitor]
+    posting = dataclasses.replace(monitor, on_drift="webhook")  # type: ignore[call-arg]
     for name, (one, other) in ENVIRONMENT.items():
-        before, after = Scene(monitor, {name: one}), Scene(monitor, {name: other})
-        yield Variation(f"Environment.{name}", other, before, after)
+        part = posting if name == "webhook" else monitor
+        yield Variation(f"Environment.{name}", other, Scene(part, {name: one}), Scene(part, {name: other}))
     for part in (SMALL[DriftMonitor], SMALL[FeatureStore]):
         other = "other@example.com"
         yield Variation("Stack.owner", other, Scene(part), Scene(part, owner=other))
