@@ -57,7 +57,9 @@ def test_a_changed_pickle_is_refused_before_it_is_read(sklearn_artifact: Any, tm
 
 
 @pytest.mark.local
-def test_the_server_refuses_a_changed_model_in_one_line_with_exit_code_78(sklearn_artifact: Any, tmp_path: Path) -> None:
+def test_the_server_refuses_a_changed_model_in_one_line_with_exit_code_78(
+    sklearn_artifact: Any, tmp_path: Path
+) -> None:
     folder, marker = copied(sklearn_artifact, tmp_path / "model"), tmp_path / "exploded"
     (folder / "model.joblib").write_bytes(pickle.dumps(Bomb(marker)))
     arguments = f"--name m --runtime sklearn --release r --port 0 --model-digest {sklearn_artifact.digest}".split()
