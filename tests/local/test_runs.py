@@ -237,7 +237,7 @@ def test_an_interrupted_run_starts_again_and_leaves_no_process(place: Place, sen
             marker.with_suffix(".partial").write_text(str(os.getpid()))
             marker.with_suffix(".partial").rename(marker)
             pathlib.Path(os.environ["MLINFRA_OUTPUT"], "half").touch()
-            time.sleep(60)
+            time.sleep(120)
     """
     request = Request(job, place.request(job, script).folder, "train.py")
     command = [sys.executable, "-c", PROGRAM, str(place.layout.repository), job, str(request.folder)]

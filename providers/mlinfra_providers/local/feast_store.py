@@ -57,6 +57,7 @@ class Store:
         os.chdir(folder)
         self._store: FeatureStore | None = None
         self._seen: tuple[int, int] | None = None
+        self._views: dict[str, FeatureView] = {}  # Feast parses a view again each time: milliseconds a lookup
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return what is really there, or None where view, online table or offline file is missing."""
@@ -279,6 +280,7 @@ class Store:
         if self._store is None or _version() != self._seen:  # another process may have changed the registry
             self._store = _open(_REGISTRY)
             self._seen = _version()
+            self._views.clear()
         return self._store
 
     @contextmanager
@@ -298,10 +300,13 @@ class Store:
         self._store = None
 
     def _view(self, name: str) -> FeatureView | None:
-        try:
-            return self._feast().get_feature_view(name)
-        except FeatureViewNotFoundException:
-            return None
+        store = self._feast()
+        if name not in self._views:
+            try:
+                self._views[name] = store.get_feature_view(name)
+            except FeatureViewNotFoundException:
+                return None
+        return self._views[name]
 
     def _known(self, name: str) -> FeatureView:
         view = self._view(name)
