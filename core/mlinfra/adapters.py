@@ -159,7 +159,8 @@ class Adapter(Protocol):
     name: str
     proved_against: str
     not_yet: Mapping[str, str]
-    """Fields that are registered but not carried out yet, each with what happens instead: `Endpoint.rollout`."""
+    """Fields that are registered but not carried out yet, each with what happens instead: `Endpoint.rollout`,
+    or one value of a field: `DriftMonitor.on_drift=block-promotion`."""
     shared: bool
     """Whether others reach what is made here, so that state and artifacts must be kept where they do."""
 

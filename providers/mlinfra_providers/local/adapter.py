@@ -30,7 +30,7 @@ class Local:
     not_yet: Mapping[str, str] = {
         "TrainingJob.spot": "nothing interrupts a run on one machine",
         "Endpoint.rollout": "a new release takes all of the traffic at once: no steps, no gates",
-        "DriftMonitor.on_drift": "block-promotion is written down; there are no promotions yet that it could block",
+        "DriftMonitor.on_drift=block-promotion": "is written down; there are no promotions yet that it could block",
     }
     shared = False
 

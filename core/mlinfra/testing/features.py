@@ -1,0 +1,205 @@
+"""What each target does with each field: a table, derived from the variations of the contract.
+
+`python -m mlinfra.testing.features > docs/targets.md` writes the document of the shipped targets.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from itertools import groupby
+from typing import Any
+
+from mlinfra.adapters import GROUP, Adapter, adapter_names, load_adapter
+from mlinfra.declarations.part import Declaration
+from mlinfra.testing.judge import Judge, Outcome, Verdict
+from mlinfra.testing.specimens import BY_THE_CORE, DETERMINED
+from mlinfra.testing.variations import fields, variations
+
+DISTRIBUTION = "mlinfra-toolkit"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A value that a target refuses, why, and what to do instead."""
+
+    value: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Support:
+    """What one target does with one field.
+
+    `answer`: `yes`, `partly` (some values), `no`; `not yet`: registered, but not carried out; `unseen`: in no
+    resource, so it is for the target's own tests of behaviour to show. `note` says what happens instead.
+    """
+
+    answer: str
+    refusals: Sequence[Refusal] = ()
+    note: str = ""
+
+    def text(self) -> str:
+        """Return the answer and why: `yes`, `refused: …`, `partly: …`, `not yet: …`, `unseen`."""
+        answer = "refused" if self.answer == "no" else self.answer
+        why = "; ".join([*self.reasons(), *([self.note] if self.note else [])])
+        return f"{answer}: {why}" if why else answer
+
+    def reasons(self) -> list[str]:
+        """Return each reason of a refusal once, with the value where only one is refused for it."""
+        found = []
+        for reason in dict.fromkeys(refusal.reason for refusal in self.refusals):
+            values = {refusal.value for refusal in self.refusals if refusal.reason == reason}
+            found.append(f"{values.pop()}: {reason}" if self.answer == "partly" and len(values) == 1 else reason)
+        return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """One field, `Endpoint.scale.max`, with the support for it by target."""
+
+    field: str
+    support: Mapping[str, Support]
+
+    @property
+    def kind(self) -> str:
+        """The first part of the field's name: the kind of part, or what is around parts."""
+        return self.field.partition(".")[0]
+
+    @property
+    def path(self) -> str:
+        """The field below its kind."""
+        return self.field.partition(".")[2]
+
+
+@dataclass(frozen=True)
+class SupportTable:
+    """Targets (name to what each was proved against), and a row for each field."""
+
+    targets: Mapping[str, str]
+    rows: Sequence[Row] = field(default_factory=tuple)
+
+    def to_markdown(self) -> str:
+        """Return the table as a document."""
+        return "\n".join(_document(self))
+
+
+def support_table(names: Iterable[str] | None = None) -> SupportTable:
+    """Try every field on the named targets, or on all that are installed; offline, about two seconds each.
+
+    Raises:
+        MlinfraError: no adapter has one of the names.
+        ImportError: an adapter cannot be loaded.
+    """
+    adapters = [load_adapter(name) for name in (adapter_names() if names is None else names)]
+    support: dict[str, dict[str, Support]] = {name: {} for name in fields() if name not in DETERMINED}
+    for adapter in adapters:
+        judge = Judge(adapter)
+        verdicts: dict[str, list[Verdict]] = {}
+        for variation in variations():
+            verdicts.setdefault(variation.field, []).append(judge.verdict(variation))
+        for name, found in verdicts.items():
+            support[name][adapter.name] = _support(name, found, adapter)
+    rows = [Row(name, found) for name, found in support.items()]
+    return SupportTable({adapter.name: adapter.proved_against for adapter in adapters}, rows)
+
+
+def feature_table(names: Iterable[str] | None = None) -> list[dict[str, str]]:
+    """Return a row for each field as `targets --json` prints it: `feature`, and by target its answer and why."""
+    return [
+        {"feature": row.field, **{target: support.text() for target, support in row.support.items()}}
+        for row in support_table(names).rows
+    ]
+
+
+def shipped_targets() -> list[str]:
+    """Return the names of the targets that this distribution brings."""
+    points = entry_points(group=GROUP)
+    return sorted(point.name for point in points if point.dist is not None and point.dist.name == DISTRIBUTION)
+
+
+def _support(name: str, verdicts: Sequence[Verdict], adapter: Adapter) -> Support:
+    outcomes = {verdict.outcome for verdict in verdicts} - {Outcome.UNTOLD}
+    prefix = f"{adapter.name} refuses this: "
+    refusals = tuple(
+        Refusal(_shown(verdict.variation.value), problem.message.removeprefix(prefix), problem.remedy)
+        for verdict in verdicts
+        if verdict.outcome is Outcome.REFUSED
+        for problem in verdict.problems
+    )
+    if outcomes == {Outcome.REFUSED}:
+        return Support("no", refusals)
+    if Outcome.IGNORED in outcomes and Outcome.HONOURED not in outcomes:
+        return Support("unseen", refusals)
+    for entry, note in adapter.not_yet.items():
+        known, _, value = entry.partition("=")
+        if f"{name}.".startswith(f"{known}."):
+            return Support("partly" if value or refusals else "not yet", refusals, f"{value} {note}".strip())
+    return Support("partly" if refusals else "yes", refusals)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Declaration):
+        return ", ".join(f"{key} {item}" for key, item in value.spec().items() if item is not None)
+    return str(value)
+
+
+def _document(table: SupportTable) -> Iterator[str]:
+    yield "# Targets and what they do with each field"
+    yield ""
+    yield "<!-- Generated: python -m mlinfra.testing.features > docs/targets.md. A test fails when it is stale. -->"
+    yield ""
+    yield "Every field of every part is changed in turn, and the adapter's answer is read off: **yes**, it registers"
+    yield "something else; **no** or **partly**, it refuses all or some of the values, for the reason in the note;"
+    yield "**not yet**, it is registered but not carried out. No field is ever silently ignored. On your machine,"
+    yield "`mlinfra targets` shows this table for the targets that are installed."
+    yield ""
+    yield "| target | proved against |"
+    yield "|---|---|"
+    for name, proved in table.targets.items():
+        yield f"| {name} | {proved} |"
+    for kind, rows in groupby(table.rows, key=lambda row: row.kind):
+        yield from _section(kind, list(rows), list(table.targets))
+    yield ""
+    yield "## Fields that no target decides"
+    yield ""
+    for name, reason in DETERMINED.items():
+        yield f"- `{name}`: {reason}."
+    for name, reason in BY_THE_CORE.items():
+        yield f"- `Environment.{name}`: {reason}."
+
+
+def _section(kind: str, rows: Sequence[Row], targets: Sequence[str]) -> Iterator[str]:
+    notes: list[str] = []
+    yield ""
+    yield f"## {kind}"
+    yield ""
+    yield f"| field | {' | '.join(targets)} |"
+    yield f"|---|{'---|' * len(targets)}"
+    for row in rows:
+        cells = [_cell(row.support[target], target, notes) for target in targets]
+        yield f"| `{row.path}` | {' | '.join(cells)} |"
+    if notes:
+        yield ""
+        yield from (f"{number}. {note}" for number, note in enumerate(notes, 1))
+
+
+def _cell(support: Support, target: str, notes: list[str]) -> str:
+    said = [f"{target}: {text}." for text in [*support.reasons(), *([support.note] if support.note else [])]]
+    for text in said:
+        if text not in notes:
+            notes.append(text)
+    marks = ", ".join(str(notes.index(text) + 1) for text in said)
+    return f"{support.answer} ({marks})" if marks else support.answer
+
+
+def main() -> None:
+    """Print the document of the shipped targets."""
+    sys.stdout.write(support_table(shipped_targets()).to_markdown() + "\n")
+
+
+if __name__ == "__main__":
+    main()
