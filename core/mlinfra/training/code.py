@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def libraries(folder: Path) -> Mapping[str, str]:
     Libraries are those that every run uses and those that the code imports, by distribution name. The patch
     release of Python does not count.
     """
-    owners = metadata.packages_distributions()
+    owners = _owners()
     modules = {name.partition(".")[0] for name in _imported(folder)}
     names = {owner for module in modules for owner in owners.get(module, ())}
     names |= {name for name in _BASE_LIBRARIES if _version(name)}
@@ -59,6 +60,12 @@ def libraries(folder: Path) -> Mapping[str, str]:
 def libraries_digest(folder: Path) -> str:
     """Return the digest of `libraries(folder)`."""
     return digest_json(dict(libraries(folder)))
+
+
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    # reads every installed distribution: a fifth of a second
+    return metadata.packages_distributions()
 
 
 def _is_left_out(piece: str) -> bool:
