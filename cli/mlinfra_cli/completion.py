@@ -41,7 +41,8 @@ def _keys(context: typer.Context) -> list[str]:
     from mlinfra.problems import MlinfraError
     from mlinfra.repository import Repository
 
-    environment = context.params.get("environment")
+    # behind an option that still waits for its value, arguments are not yet given their names
+    environment = context.params.get("environment") or next(iter(context.args), None)
     if not environment:
         return []
     try:

@@ -65,8 +65,8 @@ class LiveProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._end("done in" if kind is None else "stopped after")
         self._moving.stop()
+        self._end("done in" if kind is None else "stopped after")
         signal.signal(signal.SIGINT, self._handler)
 
     def phase(self, title: str) -> None:
@@ -110,13 +110,15 @@ class LiveProgress:
         self._works.clear()
 
     def _now(self) -> str:
+        if not self._title:
+            return "starting"
         now = time.monotonic()
-        line = f"{self._title or 'starting'}  {render.seconds(now - self._since) if self._title else ''}"
+        line = f"{self._title} {render.seconds(now - self._since)}"
         # the engine's events come from another thread than the one that draws
         works = [work for work in list(self._works.values()) if work.operation in _DOING]
         if works:
             oldest = works[0]
-            line += f"  {_DOING[oldest.operation]} {oldest.what} ({render.seconds(now - oldest.since)})"
+            line += f": {_DOING[oldest.operation]} {oldest.what} {render.seconds(now - oldest.since)}"
             line += f" and {len(works) - 1} more" if len(works) > 1 else ""
         return line
 

@@ -13,8 +13,8 @@ from mlinfra.problems import WrongUse
 
 Row = dict[str, Any]
 
-_REMEDY = """a JSON object: '{"temp": 39.0, "origin": "JFK"}'
-a JSON array of objects, or CSV with a header; from a file: @rows.csv; from another program: by its output"""
+_REMEDY = """give a JSON object, a JSON array of objects, or CSV with a header:
+'{"temp": 39.0, "origin": "JFK"}', @rows.csv for a file, or on stdin"""
 
 
 def read_rows(given: str | None) -> list[Row]:

@@ -188,7 +188,7 @@ def show_drift(result: Mapping[str, Any]) -> None:
     columns = sorted(result["columns"], key=lambda column: (_RANKS.index(column["verdict"]), -(column["value"] or 0.0)))
     verdict = str(result["verdict"])
     window = result["window"]
-    span = f"{window['start'] or 'the beginning'} to {window['end'] or 'now'}"
+    span = f"{_moment(window['start'], 'the beginning')} to {_moment(window['end'], 'now')}"
     render.show(
         text((result["endpoint"], "name"), ": ", (verdict, _VERDICTS[verdict])),
         text(
@@ -203,6 +203,10 @@ def show_drift(result: Mapping[str, Any]) -> None:
     for column in columns:
         if column["verdict"] and column["note"]:
             render.show(text((f"{column['column']}: ", "name"), column["note"]))
+
+
+def _moment(iso: str | None, unlimited: str) -> str:
+    return iso[:19].replace("T", " ") + " UTC" if iso else unlimited
 
 
 def _drift_row(column: Mapping[str, Any]) -> tuple[Cell, ...]:

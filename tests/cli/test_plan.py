@@ -55,9 +55,7 @@ def test_before_the_first_up(repository: Path, run: Run) -> None:
 
 def test_nothing_changes(repository: Path, run: Run) -> None:
     remember(repository, json.loads(run("plan", "dev", "--json").stdout))
-    assert run("plan", "dev").stdout == (
-        "plan for dev on local\n\nnothing changes: 4 resources as at the last up\n"
-    )
+    assert run("plan", "dev").stdout == ("plan for dev on local\n\nnothing changes: 4 resources as at the last up\n")
 
 
 def test_what_changes_and_why(repository: Path, run: Run) -> None:
@@ -86,8 +84,7 @@ def test_what_is_no_longer_declared_and_holds_data(repository: Path, run: Run) -
     result = run("plan", "dev")
     assert result.exit_code == 0
     assert (
-        "model_registries.diabetes\n"
-        "  - delete  RegisteredModel     diabetes  DESTROYS DATA: no longer declared\n"
+        "model_registries.diabetes\n  - delete  RegisteredModel     diabetes  DESTROYS DATA: no longer declared\n"
     ) in result.stdout
     assert result.stdout.endswith("\n4 to delete; 1 would DESTROY DATA: up refuses this\n")
 

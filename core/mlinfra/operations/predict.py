@@ -56,7 +56,8 @@ def predict(
             f"{part.part.name} does not answer at {serving.url}: {error}", remedy=f"mlinfra status {name} says why"
         ) from error
     if response.status_code != httpx.codes.OK:
-        raise MlinfraError(f"{part.part.name} answered {response.status_code}: {_reason(response.text)}")
+        kind = WrongUse if response.status_code == httpx.codes.BAD_REQUEST else MlinfraError
+        raise kind(f"{part.part.name} answered {response.status_code}: {_reason(response.text)}")
     answer = response.json()
     inputs = {column["name"] for column in release.identity.signature["inputs"]}
     return Answer(
