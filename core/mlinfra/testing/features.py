@@ -127,7 +127,7 @@ def _support(name: str, verdicts: Sequence[Verdict], adapter: Adapter) -> Suppor
     refusals = tuple(
         Refusal(_shown(verdict.variation.value), problem.message.removeprefix(prefix), problem.remedy)
         for verdict in verdicts
-        if verdict.outcome is Outcome.REFUSED
+        if verdict.outcome is Outcome.REFUSED and verdict.refused is verdict.variation.after
         for problem in verdict.problems
     )
     if outcomes == {Outcome.REFUSED}:

@@ -36,11 +36,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An outcome, with the refusals where there are any."""
+    """An outcome, with the refusals where there are any, and the scene that they are of."""
 
     variation: Variation
     outcome: Outcome
     problems: Sequence[Problem] = ()
+    refused: Scene | None = None
 
 
 class Judge:
@@ -49,25 +50,33 @@ class Judge:
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self._seen: dict[str, Resources | tuple[Problem, ...]] = {}
+        self._footprints: dict[str, bytes] = {}
 
     def verdict(self, variation: Variation) -> Verdict:
         """Say what the adapter does with a variation."""
         before, after = self.observe(variation.before), self.observe(variation.after)
-        for observed in (after, before):
+        for scene, observed in ((variation.after, after), (variation.before, before)):
             if not isinstance(observed, Resources):
                 refusals = list(_of_field(variation, observed))
-                return Verdict(variation, Outcome.REFUSED if refusals else Outcome.UNTOLD, refusals or observed)
+                outcome = Outcome.REFUSED if refusals else Outcome.UNTOLD
+                return Verdict(variation, outcome, refusals or observed, scene)
         assert isinstance(before, Resources)
         assert isinstance(after, Resources)
-        same = footprint(before, self.adapter) == footprint(after, self.adapter)
+        same = self._footprint(variation.before, before) == self._footprint(variation.after, after)
         return Verdict(variation, Outcome.IGNORED if same else Outcome.HONOURED)
 
     def observe(self, scene: Scene) -> Resources | tuple[Problem, ...]:
         """Return what the scene registers, or why it is refused."""
-        key = digest_json([scene.part.spec(), *_surroundings(scene)])
+        key = _key(scene)
         if key not in self._seen:
             self._seen[key] = self._observe(scene)
         return self._seen[key]
+
+    def _footprint(self, scene: Scene, resources: Resources) -> bytes:
+        key = _key(scene)
+        if key not in self._footprints:
+            self._footprints[key] = footprint(resources, self.adapter)
+        return self._footprints[key]
 
     def _observe(self, scene: Scene) -> Resources | tuple[Problem, ...]:
         try:
@@ -169,9 +178,9 @@ def _steady(part: ResolvedPart, scene: Scene) -> ResolvedPart:
     return replace(part, deployments=deployments)
 
 
-def _surroundings(scene: Scene) -> list[Any]:
-    references = [part.spec() for part in _with_references([scene.part])]
-    return [references, dict(scene.environment), scene.owner, scene.code, scene.frozen]
+def _key(scene: Scene) -> str:
+    parts = [part.spec() for part in _with_references([scene.part])]
+    return digest_json([parts, dict(scene.environment), scene.owner, scene.code, scene.frozen])
 
 
 def _of_field(variation: Variation, observed: Sequence[Problem]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import product
+from itertools import combinations, product
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mlinfra.declarations.drift_monitor import DriftMonitor
@@ -86,9 +86,14 @@ def fields() -> list[str]:
 
 
 def variations() -> Iterator[Variation]:
-    """Yield the variations of all fields."""
+    """Yield the variations of all fields, and then each pair of values that a field was changed to.
+
+    Without the pairs a value could hide behind its neighbour: all differ from `webhook`, because its URL goes.
+    """
     for kind in KINDS:
-        yield from (item for item in _of_kind(kind) if isinstance(item, Variation))
+        found = [item for item in _of_kind(kind) if isinstance(item, Variation)]
+        yield from found
+        yield from _pairs(found)
     yield from _of_surroundings()
 
 
@@ -119,6 +124,12 @@ def _of_kind(kind: type[Part]) -> Iterator[Variation | tuple[str, str]]:
                 yield inner_label, problems.message
             else:
                 yield Variation(inner_label, shown, Scene(before), Scene(after))
+
+
+def _pairs(found: Sequence[Variation]) -> Iterator[Variation]:
+    for one, other in combinations(found, 2):
+        if one.field == other.field and one.before == other.before and one.after != other.after:
+            yield Variation(one.field, other.value, one.after, other.after)
 
 
 def _of_surroundings() -> Iterator[Variation]:
