@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 
+from mlinfra.files import write_json
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.local import processes
-from mlinfra_providers.local.files import write_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.ports import Ports, is_free
 from mlinfra_providers.local.router import Router

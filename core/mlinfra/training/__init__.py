@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+from mlinfra.files import write_json
 from mlinfra.problems import MlinfraError, nearest
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Run:
                 remedy="leave out what could not be measured: a missing metric is `no data`, and never accepted",
             )
         self._metrics[name] = number
-        write_atomically(self.output / METRICS_FILE, json.dumps(self._metrics, indent=2, sort_keys=True) + "\n")
+        write_json(self.output / METRICS_FILE, self._metrics, durable=True)
 
     def save_model(
         self, model: Any, *, example: pd.DataFrame, predictions: Sequence[float] | pd.Series | None = None
@@ -145,7 +146,7 @@ class Run:
         partial = baseline / f".{ROWS_FILE}"
         rows.to_parquet(partial, index=False)
         partial.replace(baseline / ROWS_FILE)
-        write_atomically(self.output / SAVED_FILE, json.dumps({"runtime": runtime, "rows": len(example)}) + "\n")
+        write_json(self.output / SAVED_FILE, {"runtime": runtime, "rows": len(example)}, durable=True)
 
 
 def run() -> Run:
@@ -155,13 +156,3 @@ def run() -> Run:
         MlinfraError: the script was not started by the launcher.
     """
     return Run(os.environ)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that a reader sees the old or the new one, also after a crash."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

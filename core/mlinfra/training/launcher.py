@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from mlinfra.digests import digest_tree
+from mlinfra.files import write_json
 from mlinfra.problems import MlinfraError
 from mlinfra.training import (
     BASELINE_FOLDER,
@@ -41,7 +42,6 @@ from mlinfra.training import (
     PARAMS_VARIABLE,
     ROWS_FILE,
     SAVED_FILE,
-    write_atomically,
 )
 from mlinfra.training.contract import Contract, contract
 
@@ -104,7 +104,7 @@ def launch(script: Path, found: Contract) -> dict[str, Any]:
         if result["outcome"] == FINISHED and result["model_digest"] is None:
             result["outcome"] = NO_MODEL
             print(f"{script.name} ended without run.save_model(…)", file=sys.stderr)  # noqa: T201
-        write_atomically(output / RESULT_FILE, json.dumps(result, indent=2) + "\n")
+        write_json(output / RESULT_FILE, result, durable=True)
         if not in_place:
             _deliver(output, found)
     return result

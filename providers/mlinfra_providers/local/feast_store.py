@@ -25,6 +25,7 @@ from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundExc
 from feast.repo_config import RepoConfig
 from filelock import FileLock
 
+from mlinfra.files import read_json, write_json
 from mlinfra.problems import MlinfraError, Refused, nearest
 from mlinfra_providers.local import offline_store
 from mlinfra_providers.local.feast_views import (
@@ -41,7 +42,6 @@ from mlinfra_providers.local.feast_views import (
     type_of,
 )
 from mlinfra_providers.local.features import schema_changes
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.tables import TIME, digest_table, read_table, type_name, write_table
 
 EVENT_TIMESTAMP = "event_timestamp"

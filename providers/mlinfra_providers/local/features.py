@@ -14,15 +14,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from mlinfra.digests import digest_json
+from mlinfra.files import read_json, write_json
 from mlinfra.problems import MlinfraError
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.sources import Columns, Progress, Snapshot, data_folder, newest, snapshot
-from mlinfra_providers.local.workers import Worker
+from mlinfra_providers.local.workers import AsksWorker, Worker
 
 WORKER = "mlinfra_providers.local.feast_worker"
 
@@ -48,7 +47,7 @@ def schema_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return broken
 
 
-class Features:
+class Features(AsksWorker):
     """The feature store of one environment; keeps its worker until closed, so that calls after the first are fast."""
 
     def __init__(self, layout: Layout) -> None:
@@ -227,15 +226,3 @@ class Features:
     def feature_service(self, name: str, features: Sequence[str]) -> None:
         """Keep which features (`view:column`) one model version reads; the same again is fine, others are refused."""
         self._worker.call("feature_service", name=name, features=list(features))
-
-    def close(self) -> None:
-        """End the worker."""
-        self._worker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -27,8 +27,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from platformdirs import user_cache_path
 
+from mlinfra.files import read_json, write_json
 from mlinfra.problems import MlinfraError, Refused
-from mlinfra_providers.local.files import read_json, write_json
 
 DATABASE = "mlflow.db"
 DIGEST_TAG = "mlinfra.digest"

@@ -16,9 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
+from mlinfra.files import read_json, write_json
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local import processes
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.layout import Layout, segments
 
 HOST = "127.0.0.1"

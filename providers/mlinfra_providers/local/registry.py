@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.digests import PREFIX, short
 from mlinfra.problems import MlinfraError, nearest
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.tracking import mlflow_worker
+from mlinfra_providers.local.workers import AsksWorker
 
 
-class Registry:
+class Registry(AsksWorker):
     """The registered models of one environment; keeps its worker until closed, so that calls after the first are fast.
 
     A model is JSON: {"name", "tags": {…}, "aliases": {"production": 2}, "versions": [{"version": 2, "digest":
@@ -109,15 +109,3 @@ class Registry:
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         return self._worker.call(operation, repository=self._repository, **arguments)
-
-    def close(self) -> None:
-        """End the worker."""
-        self._worker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

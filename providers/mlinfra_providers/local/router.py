@@ -19,9 +19,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlinfra.digests import digest_file, short
+from mlinfra.files import read_json, write_atomically, write_json
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.local import envoy, unix_http
-from mlinfra_providers.local.files import read_json, write_atomically, write_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.ports import Ports
 from mlinfra_providers.local.programs import Program

@@ -29,9 +29,9 @@ from filelock import FileLock, Timeout
 
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.digests import digest_tree, short
+from mlinfra.files import last_lines, read_json, write_json
 from mlinfra.problems import MlinfraError
 from mlinfra.training.code import code_digest
-from mlinfra_providers.local.files import last_lines, read_json, write_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.run_record import (
     FAILED,

@@ -14,9 +14,9 @@ from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.files import read_json
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local import training_runs
-from mlinfra_providers.local.files import read_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.ports import HOST

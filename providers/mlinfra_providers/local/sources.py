@@ -19,8 +19,8 @@ from typing import Any
 from filelock import FileLock
 
 from mlinfra.digests import digest_json, short
+from mlinfra.files import read_json, write_json
 from mlinfra.training.code import code_digest, libraries_digest
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.layout import Layout, segments
 from mlinfra_providers.local.workers import Worker
 

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import psutil
 from filelock import FileLock, Timeout
 
+from mlinfra.files import last_lines, write_atomically
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local import processes
-from mlinfra_providers.local.files import last_lines, write_atomically
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.programs import (
     GUARDIAN,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.run_record import RunRecord
-from mlinfra_providers.local.workers import Worker
+from mlinfra_providers.local.workers import AsksWorker, Worker
 
 WORKER = "mlinfra_providers.local.mlflow_worker"
 
@@ -18,7 +15,7 @@ def mlflow_worker(layout: Layout) -> Worker:
     return Worker(WORKER, folder=layout.registry)
 
 
-class Tracker:
+class Tracker(AsksWorker):
     """Writes runs to MLflow; keeps its worker until closed, so that runs after the first are written fast."""
 
     def __init__(self, layout: Layout) -> None:
@@ -38,15 +35,3 @@ class Tracker:
             log=str(log) if log.is_file() else None,
         )
         return tracked
-
-    def close(self) -> None:
-        """End the worker."""
-        self._worker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

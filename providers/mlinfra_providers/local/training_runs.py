@@ -14,10 +14,10 @@ from mlinfra.declarations.training_job import Dataset, TrainingJob
 from mlinfra.digests import digest_json
 from mlinfra.durations import seconds
 from mlinfra.environment import Environment
+from mlinfra.files import read_json, write_json
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local import feature_store, runs
 from mlinfra_providers.local.features import Features
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.resources.feature_view import FeatureView

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +42,23 @@ def environment() -> dict[str, str]:
     return {**os.environ, **_ENVIRONMENT}
 
 
-class Worker:
+class Closing(ABC):
+    """What is closed when its `with` block ends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Worker(Closing):
     """A worker process, started when first asked. Use it as a context manager, or `close()` it."""
 
     def __init__(self, module: str, *, folder: Path | None = None) -> None:
@@ -81,20 +98,12 @@ class Worker:
         return reply["result"]
 
     def close(self) -> None:
-        """End the worker; the next call starts another."""
+        """End the process; the next call starts another."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
                 self._process.stdin.close()
                 self._process.wait(timeout=10)
         self._kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -133,6 +142,16 @@ class Worker:
         if self._log is not None:
             self._log.close()
         self._process = self._log = None
+
+
+class AsksWorker(Closing):
+    """What keeps a worker until closed, so that calls after the first are fast."""
+
+    _worker: Worker
+
+    def close(self) -> None:
+        """End the worker."""
+        self._worker.close()
 
 
 def serve(operations: Mapping[str, Callable[..., Any]]) -> None:

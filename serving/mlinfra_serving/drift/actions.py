@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from mlinfra.files import write_atomically
 from mlinfra.problems import MlinfraError
-from mlinfra_serving.drift.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def _block(file: Path, document: Mapping[str, Any], drifted: list[dict[str, Any]
         "last_seen": document["computed_at"],
         "measures": [{name: column[name] for name in names} for column in drifted],
     }
-    write_atomically(file, json.dumps(block, indent=2) + "\n")
+    write_atomically(file, json.dumps(block, indent=2) + "\n", durable=True, private=False)
 
 
 def _post(url: str, document: Mapping[str, Any], backoff_seconds: float) -> None:

@@ -23,12 +23,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlinfra.durations import seconds
+from mlinfra.files import write_atomically
 from mlinfra.problems import MlinfraError
 from mlinfra_serving.drift.actions import OnDrift, act, parse_on_drift
 from mlinfra_serving.drift.capture import parse_window, read_capture
 from mlinfra_serving.drift.compare import compare
 from mlinfra_serving.drift.evidently_report import require_evidently, write_evidently
-from mlinfra_serving.drift.files import write_atomically
 from mlinfra_serving.drift.profile import read_baseline
 from mlinfra_serving.drift.report import render
 from mlinfra_serving.drift.result import Result, Threshold, Verdict, parse_thresholds
@@ -93,11 +93,11 @@ def _run(job: Job, now: datetime) -> Result:
         **result.to_json(),
     }
     text = json.dumps(document, indent=2, allow_nan=False) + "\n"
-    write_atomically(job.output / f"{now:%Y%m%dT%H%M%S.%fZ}.json", text)
-    write_atomically(job.output / "latest.json", text)
+    write_atomically(job.output / f"{now:%Y%m%dT%H%M%S.%fZ}.json", text, durable=True, private=False)
+    write_atomically(job.output / "latest.json", text, durable=True, private=False)
     _forget(job.output)
     act(job.on_drift, document, job.output)
-    write_atomically(job.output / "latest.html", render(document))
+    write_atomically(job.output / "latest.html", render(document), durable=True, private=False)
     if job.evidently:
         write_evidently(job.baseline, captured.frame, job.output)
     sys.stdout.write(f"{job.endpoint}, release {job.release}: {result.verdict}\n{result.table()}\n")

@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from mlinfra.files import write_atomically
 from mlinfra.problems import MlinfraError
-from mlinfra_serving.drift.files import write_atomically
 from mlinfra_serving.drift.measures import Floats
 
 PROFILE_VERSION = 1
@@ -178,7 +178,9 @@ class Profile:
 
     def write(self, path: Path) -> None:
         """Write `profile.json` (atomically)."""
-        write_atomically(path, json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False) + "\n")
+        write_atomically(
+            path, json.dumps(self.to_json(), separators=(",", ":"), allow_nan=False) + "\n", durable=True, private=False
+        )
 
 
 def build_profile(

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from mlinfra.files import read_json, write_json
 from mlinfra_providers.handler import Found, Properties
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.programs import Program
 from mlinfra_providers.local.resources.local_handler import LocalHandler

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlinfra.files import read_json, write_json
 from mlinfra_providers.handler import Found, Properties
-from mlinfra_providers.local.files import read_json, write_json
 from mlinfra_providers.local.resources.local_handler import LocalHandler
 
 

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write `content` to `path` under a temporary name, then rename it; missing folders are created.
+def write_atomically(path: Path, content: bytes | str, *, durable: bool = False, private: bool = True) -> None:
+    """Write `content` (text as UTF-8) to `path` under a temporary name, then rename it; folders are created.
 
     `durable` waits until the content is on the disk, so that it outlives a power cut as well as a kill.
-    The file is readable by this user alone.
+    The file is readable by this user alone, unless `private` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.write(content.encode() if isinstance(content, str) else content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+        if not private:
+            Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
