@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from mlinfra_cli import tail as tail_module
 from mlinfra_cli.tail import Tail
 
 Run = Callable[..., Result]
@@ -60,7 +59,7 @@ def test_following(
             raise KeyboardInterrupt
         turns.pop(0)()
 
-    monkeypatch.setattr(tail_module.time, "sleep", sleep)
+    monkeypatch.setattr("mlinfra_cli.tail.time.sleep", sleep)
     tail = Tail({"a": lambda: [one], "b": lambda: [two]}, 1)
     tail.show()
     with pytest.raises(KeyboardInterrupt):
