@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
@@ -70,7 +70,7 @@ def read_yaml(text: str, name: str) -> YamlFile:
             return [build(item, (*path, str(index)), (*within, current)) for index, item in enumerate(current.value)]
         try:
             return parser.constructor.construct_object(current)
-        except (YAMLError, ValueError):
+        except Exception:  # noqa: BLE001  constructors raise what their parsing happens to meet
             problems.append(Problem(name, current.start_mark.line + 1, ".".join(path), f"is no {current.tag}"))
             return None
 
