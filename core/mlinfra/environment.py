@@ -103,8 +103,11 @@ def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, li
                 choices = str((detail.get("ctx") or {}).get("expected", "")).replace(" or ", ", ")
                 near = nearest(str(detail["input"]), [choice.strip("' ") for choice in choices.split(",")])
                 problems.append(
-                    Problem(file.name, line, path, "is not valid", found=found, expected=message, nearest=near)
-                )
+                    Problem(
+                        file.name, line, path, "is not valid", found=found,
+                        expected=message.removeprefix("Input should be "), nearest=near,
+                    )
+                )  # fmt: skip
     rest = {key: value for key, value in given.items() if key not in bad}
     try:
         return Environment.model_validate({"target": "?", "stacks": ["unknown"], **rest, "name": name}), problems

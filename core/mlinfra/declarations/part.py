@@ -247,7 +247,7 @@ P = TypeVar("P", bound=Part)
 
 
 def from_spec(kind: type[P], spec: Mapping[str, Any], parts: Mapping[str, Part]) -> P:
-    """Return the part that `spec` describes; keys of other parts are looked up in `parts`.
+    """Return the part that `spec` describes; parts that its own fields (not nested ones) name are looked up in `parts`.
 
     Raises:
         pydantic.ValidationError: the specification does not fit this version's declaration.
