@@ -94,10 +94,13 @@ class Overrides:
                 good = False
             elif isinstance(node, _Leaf):
                 fields[step] = node.value
+            elif (inner := self._changed(fields[step], node)) is not None:
+                fields[step] = inner
             else:
-                fields[step] = self._changed(fields[step], node)
-                good = good and fields[step] is not None
-        return self._made(type(value), fields, tree) if good else None
+                good = False
+        # made in any case: what is wrong with the other fields is said too
+        made = self._made(type(value), fields, tree)
+        return made if good else None
 
     def _changed_mapping(self, value: Mapping[str, Any], tree: _Tree) -> dict[str, Any] | None:
         made = dict(value)
