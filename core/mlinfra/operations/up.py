@@ -51,7 +51,7 @@ def up(repository: Repository, name: str, progress: Progress, *, again: bool = F
     stack = session.stack(progress.note)
     for line in session.service.restore():
         progress.note(line)
-    if refresh:
+    if refresh and stack.exists():
         progress.phase("asking what is really there")
         stack.refresh(progress.step)
     refuse_destruction(session)
