@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import tempfile
@@ -14,6 +15,15 @@ from typing import NoReturn, ParamSpec
 import typer
 
 P = ParamSpec("P")
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: the quota of this user is used up",
+    errno.EACCES: "check who owns it",
+    errno.EPERM: "check who owns it",
+    errno.EROFS: "it is read-only: work in another folder",
+}
+"""What is nobody's defect, and what helps."""
 
 INTERRUPTED = 130
 GOES_ON = ("up", "train", "down")
@@ -50,6 +60,9 @@ def _failed(error: Exception, name: str, line: str) -> NoReturn:
 
     if os.environ.get("MLINFRA_DEBUG") == "1":
         traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        render.error(f"{error.strerror}: {error.filename or line}", _OF_THE_MACHINE[error.errno])
+        raise typer.Exit(1)
     if not isinstance(error, MlinfraError):
         render.defect(type(error).__name__, str(error), _kept(error, line))
         raise typer.Exit(1)

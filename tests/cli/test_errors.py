@@ -162,6 +162,11 @@ def test_debug_shows_the_traceback(repository: Path, run: Run, monkeypatch: pyte
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted; `mlinfra up dev` goes on from here\n"),
+        (
+            OSError(28, "No space left on device", "/x"),
+            1,
+            "error: No space left on device: /x\n  → make room on the disk\n",
+        ),
         (Waiting("a gate is open"), 4, "error: a gate is open\n"),
         (MlinfraError("it failed\nin two lines", remedy="mend it"), 1, "error: it failed\nin two lines\n  → mend it\n"),
     ],
