@@ -124,3 +124,11 @@ def test_seconds(value: float, shown: str) -> None:
 def test_long_lines_stay_long_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     render.show(render.table(("a", "b"), [("x" * 100, "y" * 100)]))
     assert capsys.readouterr().out.splitlines()[1] == "x" * 100 + "  " + "y" * 100
+
+
+def test_stdout_is_for_results_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    with render.results_apart():
+        print("from somewhere else")  # noqa: T201
+        render.write_json({"version": 1})
+        render.show(render.text("a line"))
+    assert capfd.readouterr() == ('{\n  "version": 1\n}\na line\n', "from somewhere else\n")
