@@ -61,8 +61,8 @@ def difference(
     """Compare declared inputs with the inputs of the last `up`, property by property, sorted by part.
 
     `replaced_by` answers, for a type, the inputs whose change replaces it, or None where that is not known;
-    `kept_by` those that an `up` leaves as they are. A
-    protected resource holds data; replacing or deleting one would destroy it.
+    `kept_by` those that an `up` leaves as they are. A protected resource holds data; replacing or deleting one
+    would destroy it.
     """
     before = {resource.urn: resource for resource in state.declared()}
     changes: list[ResourceChange] = []
@@ -78,7 +78,8 @@ def difference(
             {name: value for name, value in inputs.items() if name not in kept}
             for inputs in (known.inputs, resource.inputs)
         )
-        properties = _properties(before_inputs, after_inputs)
+        ignored = resource.ignore_changes
+        properties = [item for item in _properties(before_inputs, after_inputs) if not _ignores(ignored, item.path)]
         change = _change(properties, replaced_by(resource.type))
         gone = change in (Change.REPLACE, Change.MAY_REPLACE) and known.protect
         changes.append(ResourceChange(resource, part, change, properties, gone))
@@ -112,7 +113,7 @@ def _properties(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
     for key in sorted({*before, *after}):
         path = f"{prefix}{key}"
         old, new = before.get(key), after.get(key)
-        if new == UNKNOWN or _same(old, new):
+        if (new == UNKNOWN and key in before) or (new != UNKNOWN and _same(old, new)):
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += _properties(old, new, f"{path}.")

@@ -54,8 +54,9 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
             return tuple(dict.fromkeys([*own, *inherited]))
 
         def make_urn(self, parent: str, type_: str, name: str) -> str:
-            # the engine leaves the stack's own type out of the chain of parents
-            return super().make_urn("" if f"::{STACK_TYPE}::" in parent else parent, type_, name)
+            # as the engine does: the types of all parents, but not the stack's own
+            chain = "" if not parent or f"::{STACK_TYPE}::" in parent else parent.split("::")[2] + "$"
+            return f"urn:pulumi:{stack}::{project}::{chain}{type_}::{name}"
 
     class _NoMocks(mocks.Mocks):
         def call(self, args: Any) -> Any:
