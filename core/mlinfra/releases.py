@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -56,7 +56,7 @@ class Release(BaseModel):
     """An immutable release of one endpoint, whole enough to be realized again much later."""
 
     model_config = _FROZEN
-    version: int = 1
+    version: Literal[1] = 1
     stack: str
     endpoint: str
     identity: Identity

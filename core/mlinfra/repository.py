@@ -89,7 +89,7 @@ class Repository:
         releases: dict[str, Release] = {}
         lines = Lines(environment_file.lines, environment_file.name, lock_file.lines, lock_file.name)
         if environment is not None:
-            problems += self._incoherent(environment, environment_file)
+            problems += self._incoherent(environment, environment_file, {problem.path for problem in problems})
             for folder in environment.stacks if isinstance(environment_file.value.get("stacks"), list) else ():
                 stack = self._stack(folder, environment_file, problems)
                 if stack is not None:
@@ -111,17 +111,17 @@ class Repository:
         except UnicodeDecodeError as error:
             return YamlFile(name, None, problems=(Problem(name, 0, "", f"is not UTF-8 text: {error.reason}"),))
 
-    def _incoherent(self, environment: Environment, file: YamlFile) -> list[Problem]:
+    def _incoherent(self, environment: Environment, file: YamlFile, said: set[str]) -> list[Problem]:
         problems = []
         known = adapter_names()
-        if "target" in (file.value or {}) and environment.target not in known:
+        if "target" not in said and environment.target not in known:
             problems.append(
                 Problem(
                     file.name, file.line("target"), "target", "no adapter of this name is installed",
                     found=environment.target, expected=", ".join(known), nearest=nearest(environment.target, known),
                 )
             )  # fmt: skip
-        if environment.releases == "latest" and not environment.train:
+        if environment.releases == "latest" and not environment.train and "train" not in said:
             problems.append(
                 Problem(
                     file.name, file.line("releases"), "releases", "latest follows what is trained here",
@@ -199,7 +199,9 @@ class Repository:
                 try:
                     release = parse_release(path.read_bytes(), str(path.relative_to(self.root)))
                 except MlinfraError as error:
-                    problems.append(Problem(str(path.relative_to(self.root)), 0, "", error.message))
+                    name = str(path.relative_to(self.root))
+                    message = error.message.removeprefix(f"{name}: ")
+                    problems.append(Problem(name, 0, "", message, remedy=error.remedy))
                     continue
                 found[release.digest] = release
         if environment.releases == "latest" and not problems:
