@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.diff import Change, ResourceChange
 from mlinfra_cli import render
 from mlinfra_cli.render import Cell, counted, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlinfra.adapters import Run
+    from mlinfra.operations.example import Example
     from mlinfra.operations.plan import Plan
     from mlinfra.operations.status import EndpointStatus, Status
     from mlinfra.operations.up import Summary
@@ -102,9 +108,9 @@ def _totals(plan: Plan) -> Any:
 
 
 def show_summary(
-    summary: Summary, environment: str, *, changed: int, same: int, examples: Mapping[str, Mapping[str, Any]]
+    summary: Summary, environment: str, *, changed: int, same: int, examples: Mapping[str, Example]
 ) -> None:
-    """Show what an `up` did and what serves: numbers of resources, and a row for each endpoint that answers."""
+    """Show what an `up` did and what serves: numbers of resources, and how to ask each endpoint that answers."""
     for trained in summary.trained:
         show_run(trained.part.part.name, trained.run, [release.short for release in trained.releases])
     what = f"{counted(changed, 'resource')} changed" if changed else "nothing changed"
@@ -112,22 +118,24 @@ def show_summary(
         text((f"{environment} is up", "good"), f": {what}, {same} as before, {render.seconds(summary.seconds)}"),
         text(),
     )
-    show_status(summary.status)
+    show_status(summary.status, but_runs=[trained.run.id for trained in summary.trained])
     for item in summary.status.endpoints:
-        if item.serving.url is not None and item.wanted is not None and item.part.part.name in examples:
-            row = examples[item.part.part.name]
-            render.show(text(), text((f"ask {item.part.part.name}", "name")), text(_curl(item, row), indent=2))
-            several = f" --endpoint {item.part.part.name}" if len(summary.status.endpoints) > 1 else ""
-            asked = json.dumps(row, ensure_ascii=False)
-            render.show(text(f"mlinfra predict {environment}{several} {shlex.quote(asked)}", indent=2))
+        name = item.part.part.name
+        if item.serving.url is not None and name in examples:
+            several = f" --endpoint {name}" if len(summary.status.endpoints) > 1 else ""
+            render.show(
+                text(),
+                text(("ask ", ""), (name, "name")),
+                text(_curl(item, examples[name]), indent=2),
+                text(f"mlinfra predict {environment}{several} @{_here(examples[name].row)}", indent=2),
+            )
 
 
-def show_run(name: str, run: Any, releases: Sequence[str]) -> None:
+def show_run(name: str, run: Run, releases: Sequence[str]) -> None:
     """Show how a training run ended."""
     how = "the same inputs as before, adopted" if run.adopted else f"trained in {render.seconds(run.seconds)}"
-    metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in sorted(run.metrics.items()))
     style = "good" if run.outcome == "accepted" else "bad"
-    render.show(text(f"{name}: run {run.id} ", (run.outcome, style), f", {how}; {metrics or 'no metrics'}"))
+    render.show(text(f"{name}: run {run.id} ", (run.outcome, style), f", {how}; {_metrics(run.metrics, run.checks)}"))
     for check in run.checks:
         if check.get("answer") != "pass":
             wanted = f"{check.get('metric')} {check.get('operator')} {check.get('value')}"
@@ -136,19 +144,30 @@ def show_run(name: str, run: Any, releases: Sequence[str]) -> None:
         render.show(text(f"made release {release}", indent=2))
 
 
-def _curl(item: EndpointStatus, row: Mapping[str, Any]) -> str:
-    from mlinfra.operations.predict import v2_request
+def _metrics(metrics: Mapping[str, float], checks: Sequence[Mapping[str, Any]]) -> str:
+    """Return the metrics that decide, each with what is asked of it; where nothing is asked, all of them."""
+    shown = {name: f"{name} {value:.4g}" for name, value in sorted(metrics.items())}
+    if checks:
+        return ", ".join(
+            f"{shown.get(check['metric'], 'no ' + check['metric'])} ({check['operator']} {check['value']:g})"
+            for check in checks
+        )
+    return ", ".join(shown.values()) or "no metrics"
 
-    assert item.wanted is not None
-    body = json.dumps(v2_request([row], item.wanted.identity.signature), ensure_ascii=False, separators=(",", ":"))
+
+def _curl(item: EndpointStatus, example: Example) -> str:
     model = item.part.part.renamed_from or item.part.part.name
-    return (
-        f"curl -s {item.serving.url}/v2/models/{model}/infer -H 'content-type: application/json' -d {shlex.quote(body)}"
-    )
+    url = f"{item.serving.url}/v2/models/{model}/infer"
+    return f"curl -s {url} -H 'content-type: application/json' -d @{_here(example.request)}"
 
 
-def show_status(status: Status) -> None:
-    """Show what serves where, and whether it is what is wanted."""
+def _here(path: Path) -> str:
+    """Return a path as one writes it in the current folder."""
+    return shlex.quote(os.path.relpath(path))
+
+
+def show_status(status: Status, *, but_runs: Sequence[str] = ()) -> None:
+    """Show what serves where, and whether it is what is wanted; nothing of where a release of `but_runs` is from."""
     rows: list[tuple[Cell, ...]] = []
     for item in status.endpoints:
         rows.extend(_status_rows(item))
@@ -157,14 +176,21 @@ def show_status(status: Status) -> None:
         return
     render.show(render.table(("endpoint", "release", "share", "state", "url"), rows, right=("share",)))
     for item in status.endpoints:
-        if item.wanted is not None:
+        if item.wanted is not None and item.wanted.provenance.run not in but_runs:
             made = item.wanted.provenance
-            metrics = ", ".join(f"{name} {value:.4g}" for name, value in sorted(made.metrics.items()))
+            metrics = _metrics(made.metrics, _asked(item))
             line = f"{item.wanted.short}: run {made.run}, {made.created[:16].replace('T', ' ')}; {metrics}"
             render.show(text((line, "quiet")))
         for served in item.serving.releases:
             if served.last_failure:
                 render.show(text((f"{served.release}: {served.last_failure}", "bad")))
+
+
+def _asked(item: EndpointStatus) -> list[dict[str, Any]]:
+    """Return what is asked today of what the endpoint serves."""
+    endpoint = item.part.part
+    assert isinstance(endpoint, Endpoint)
+    return [check.spec() for check in endpoint.model.trained_by.accept]
 
 
 def _status_rows(item: EndpointStatus) -> Iterator[tuple[Cell, ...]]:

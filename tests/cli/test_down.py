@@ -23,13 +23,14 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def asked(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Collects `destroy_data` of every call of the operation, which removes nothing here."""
     calls: list[bool] = []
 
     def operation(*_: object, destroy_data: bool) -> Removed:
         calls.append(destroy_data)
-        return Removed(Outcome(), [] if destroy_data else ["training runs: /data/runs"])
+        kept = ["training runs: /data/runs", f"drift reports: {repository}/.mlinfra/dev/monitors"]
+        return Removed(Outcome(), [] if destroy_data else kept)
 
     monkeypatch.setattr("mlinfra.operations.down.down", operation)
     return calls
@@ -40,7 +41,7 @@ def test_what_is_kept_is_said(repository: Path, run: Run, asked: list[bool]) -> 
     assert (result.exit_code, asked) == (0, [False])
     assert result.stdout == (
         "dev is down: 0 resources removed\n"
-        "kept:\n  training runs: /data/runs\n"
+        "kept:\n  training runs: /data/runs\n  drift reports: .mlinfra/dev/monitors\n"
         "mlinfra down dev --destroy-data removes that too\n"
     )
 

@@ -20,7 +20,7 @@ EXAMPLES: dict[str, Any] = {
     name: json.loads(text)
     for name, text in re.findall(r"```json (\w+)\n(.*?)\n```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 }
-FREE = ("inputs", "features", "measures", "unreadable_files")
+FREE = ("inputs", "features", "measures", "metrics", "unreadable_files")
 """Objects whose fields are not the command's own."""
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import Result
 
 from mlinfra.adapters import Deployment, ResolvedPart, ServedRelease, Serving
+from mlinfra.adapters import Run as AdapterRun
+from mlinfra.declarations.check import Check, metric
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.operations.example import write_example
 from mlinfra.operations.session import Session
 from mlinfra.operations.status import EndpointStatus, Status
+from mlinfra.operations.up import Summary
 from mlinfra.releases import Identity, Provenance, Release, Runtime
 from mlinfra.repository import Repository
+from mlinfra_cli.rows import read_rows
+from mlinfra_cli.views import show_run, show_summary
 
 Run = Callable[..., Result]
 URL = "http://127.0.0.1:21000"
@@ -71,7 +78,7 @@ def shown(run: Run, monkeypatch: pytest.MonkeyPatch, status: Status) -> tuple[in
     return result.exit_code, lines[1:]
 
 
-RUN = "SHORT: run diabetes-1, 2026-03-01 10:20; r2 0.4727"
+RUN = "SHORT: run diabetes-1, 2026-03-01 10:20; r2 0.4727 (>= 0.4)"
 
 
 @pytest.mark.parametrize(
@@ -116,20 +123,40 @@ def test_before_the_first_release(session: Session, run: Run, monkeypatch: pytes
     assert shown(run, monkeypatch, status) == (0, ["diabetes - - no release yet -"])
 
 
-def test_the_curl_line_is_one_that_a_shell_takes(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
-    import json
-    import shlex
-
-    from mlinfra.operations.up import Summary
-    from mlinfra_cli.views import show_summary
-
-    row: dict[str, Any] = {"age": 59.0}
-    summary = Summary([], [], status_with(session, {"wanted": (100, True)}), 12.0)
-    show_summary(summary, "dev", changed=3, same=1, examples={"diabetes": row})
+def test_the_summary_names_files_with_a_row_and_a_request(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    status = status_with(session, {"wanted": (100, True)})
+    wanted = status.endpoints[0].wanted
+    assert wanted is not None
+    example = write_example(session, "diabetes", wanted)
+    summary = Summary([], [], status, 12.0)
+    show_summary(summary, "dev", changed=3, same=1, examples={"diabetes": example})
     printed = capsys.readouterr().out
     assert printed.startswith("dev is up: 3 resources changed, 1 as before, 12 s\n\nendpoint ")
     curl, predict = (shlex.split(line) for line in printed.splitlines()[-2:])
-    assert curl[:3] == ["curl", "-s", f"{URL}/v2/models/diabetes/infer"]
-    assert json.loads(curl[-1]) == {"inputs": [{"name": "age", "shape": [1], "datatype": "FP64", "data": [59.0]}]}
-    assert predict[:3] == ["mlinfra", "predict", "dev"]
-    assert json.loads(predict[-1]) == row
+    assert curl == [
+        "curl", "-s", f"{URL}/v2/models/diabetes/infer", "-H", "content-type: application/json",
+        "-d", "@.mlinfra/dev/examples/diabetes.json",
+    ]  # fmt: skip
+    assert json.loads(Path(curl[-1][1:]).read_text()) == {
+        "inputs": [{"name": "age", "shape": [1], "datatype": "FP64", "data": [0.0]}]
+    }
+    assert predict == ["mlinfra", "predict", "dev", "@.mlinfra/dev/examples/diabetes.row.json"]
+    assert read_rows(predict[-1]) == [{"age": 0.0}]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "checks", "shown"),
+    [
+        ({"r2": 0.47271, "rows": 442.0}, [metric("r2") >= 0.4], "r2 0.4727 (>= 0.4)"),
+        ({"r2": 0.47271, "rows": 442.0}, [], "r2 0.4727, rows 442"),
+        ({"rows": 442.0}, [metric("r2") >= 0.4, metric("rows") <= 500], "no r2 (>= 0.4), rows 442 (<= 500)"),
+        ({}, [], "no metrics"),
+    ],
+)
+def test_metrics_that_decide_are_shown(
+    metrics: dict[str, float], checks: list[Check], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = [{**check.spec(), "answer": check.ask(metrics).value} for check in checks]
+    show_run("diabetes", AdapterRun("diabetes-1", "rejected", metrics, answers, 3.2, False, "in"), [])
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"diabetes: run diabetes-1 rejected, trained in 3.2 s; {shown}"

@@ -38,7 +38,8 @@ def command(
         text((f"{environment} is down", "good"), f": {render.counted(len(progress.touched), 'resource')} removed")
     )
     if removed.kept:
-        render.show(text("kept:"), *(text(line, indent=2) for line in removed.kept))
+        here = f"{repository.root}/"
+        render.show(text("kept:"), *(text(line.replace(here, ""), indent=2) for line in removed.kept))
         if not destroy_data:
             render.show(text((f"mlinfra down {environment} --destroy-data removes that too", "quiet")))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlinfra_cli.options import EnvironmentName
 
 if TYPE_CHECKING:
+    from mlinfra.operations.example import Example
     from mlinfra.operations.up import Summary
 
 EXAMPLES = (
@@ -42,11 +43,11 @@ def command(
         raise typer.Exit(1)
 
 
-def _examples(summary: Summary) -> dict[str, dict[str, Any]]:
-    from mlinfra.operations.example import example_row
+def _examples(summary: Summary) -> dict[str, Example]:
+    from mlinfra.operations.example import write_example
 
     return {
-        item.part.part.name: example_row(summary.status.session, item.wanted)
+        item.part.part.name: write_example(summary.status.session, item.part.part.name, item.wanted)
         for item in summary.status.endpoints
         if item.wanted is not None and item.serving.url is not None
     }

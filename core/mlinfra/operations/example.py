@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mlinfra.files import write_atomically
+from mlinfra.operations.predict import v2_request
 from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError
 from mlinfra.releases import Release
@@ -14,6 +18,24 @@ from mlinfra.releases import Release
 ROWS_FILE = "rows.parquet"
 _LOOKED_AT = 100
 _OF_TYPE = {"FP64": 0.0, "INT64": 0, "BOOL": False, "BYTES": ""}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Two files with the same row: for `mlinfra predict`, and as the body of a request to the endpoint."""
+
+    row: Path
+    request: Path
+
+
+def write_example(session: Session, endpoint: str, release: Release) -> Example:
+    """Write a row that the release answers to `.mlinfra/<environment>/examples/`."""
+    row = example_row(session, release)
+    folder = session.repository.data / session.environment.name / "examples"
+    example = Example(folder / f"{endpoint}.row.json", folder / f"{endpoint}.json")
+    for path, value in ((example.row, row), (example.request, v2_request([row], release.identity.signature))):
+        write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return example
 
 
 def example_row(session: Session, release: Release) -> dict[str, Any]:

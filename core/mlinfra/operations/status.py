@@ -50,10 +50,16 @@ class Status:
                     "generation": item.serving.generation,
                     "releases": [asdict(release) for release in item.serving.releases],
                     "as_wanted": item.as_wanted,
+                    "trained": _trained(item.wanted) if item.wanted else None,
                 }
                 for item in self.endpoints
             ],
         }
+
+
+def _trained(release: Release) -> dict[str, Any]:
+    made = release.provenance
+    return {"run": made.run, "created": made.created, "metrics": dict(made.metrics)}
 
 
 def status(repository: Repository, name: str) -> Status:
