@@ -8,9 +8,8 @@ from typing import Any
 
 from mlinfra.diff import Change, ResourceChange, difference
 from mlinfra.operations.session import Session
+from mlinfra.program import record_program
 from mlinfra.pulumi_stack import PROJECT, read_state
-from mlinfra.realize import realize
-from mlinfra.record import record
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
 
@@ -28,21 +27,23 @@ class Plan:
         """Whether an `up` would touch anything."""
         return any(change.change is not Change.SAME for change in self.changes)
 
-    def of_part(self, key: str) -> list[ResourceChange]:
-        """Return the changes of one part."""
+    def of_part(self, key: str | None) -> list[ResourceChange]:
+        """Return the changes of one part; of None, those of raw resources."""
         return [change for change in self.changes if change.part == key]
 
     def to_json(self) -> dict[str, Any]:
         """Return the documented shape of `plan --json`, version 1."""
         keys = [part.key for part in self.session.resolved.parts]
         gone = sorted({change.part for change in self.changes if change.part and change.part not in keys})
+        raw = [None] if self.of_part(None) else []
         return {
             "version": 1,
             "environment": self.session.environment.name,
             "target": self.session.environment.target,
             "resources": [resource.to_json() for resource in self.resources.all],
             "parts": [
-                {"part": key, "changes": [change.to_json() for change in self.of_part(key)]} for key in [*keys, *gone]
+                {"part": key, "changes": [change.to_json() for change in self.of_part(key)]}
+                for key in [*keys, *gone, *raw]
             ],
             "problems": [],
         }
@@ -59,10 +60,6 @@ def plan(repository: Repository, name: str) -> Plan:
 
 def plan_of(session: Session) -> Plan:
     """Return the offline plan of an open session."""
-    resources = record(
-        lambda: realize(session.resolved, session.adapter),
-        project=PROJECT,
-        stack=session.environment.name,
-    )
+    resources = record_program(session.repository.root, session.resolved, session.adapter, project=PROJECT)
     state = read_state(session.repository, session.environment, session.known_stack)
     return Plan(session, resources, difference(resources, state, session.adapter.replaced_by, session.adapter.kept_by))
