@@ -75,16 +75,18 @@ def test_never_twice_by_processes_at_once(tmp_path: Path) -> None:
     assert sorted(ports(tmp_path).kept().values()) == sorted(given)
 
 
-def test_released_ports_are_given_again(tmp_path: Path) -> None:
+def test_released_ports_are_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ports(tmp_path).get("endpoint/a")
+    monkeypatch.setattr(module, "RANGE", range(first, first + 1))
     ports(tmp_path).release("endpoint/a")
     ports(tmp_path).release("endpoint/a")
     assert ports(tmp_path).kept() == {}
     assert ports(tmp_path, "two").get("endpoint/b") == first
 
 
-def test_a_repository_that_is_gone_claims_nothing(tmp_path: Path) -> None:
+def test_a_repository_that_is_gone_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ports(tmp_path).get("endpoint/a")
+    monkeypatch.setattr(module, "RANGE", range(first, first + 1))
     shutil.rmtree(tmp_path / "one")
     assert ports(tmp_path, "two").get("endpoint/b") == first
 

@@ -46,14 +46,9 @@ class Ports:
         segments(name)
         with self._machine() as others:
             kept = self.kept()
-            if (port := kept.get(name)) is None:
-                taken = set(kept.values()).union(*others)
-                port = next((each for each in RANGE if each not in taken and is_free(each)), None)
-                if port is None:
-                    raise MlinfraError(
-                        f"no port from {RANGE.start} to {RANGE.stop - 1} is free on {HOST}",
-                        remedy="take down environments that are no longer used: mlinfra down <environment>",
-                    )
+            port: int | None = kept.get(name)
+            if port is None:
+                port = self._choose(set(kept.values()).union(*others))
                 write_json(self.layout.ports, {**kept, name: port}, durable=True)
                 return port
         self._require_own(name, port)
@@ -69,6 +64,17 @@ class Ports:
             kept = self.kept()
             if kept.pop(name, None) is not None:
                 write_json(self.layout.ports, kept, durable=True)
+
+    def _choose(self, taken: set[int]) -> int:
+        # from a place of its own, so that two that choose at the same moment rarely meet
+        start = int(self.layout.identity, 16) % len(RANGE)
+        for port in (*RANGE[start:], *RANGE[:start]):
+            if port not in taken and is_free(port):
+                return port
+        raise MlinfraError(
+            f"no port from {RANGE.start} to {RANGE.stop - 1} is free on {HOST}",
+            remedy="take down environments that are no longer used: mlinfra down <environment>",
+        )
 
     def _require_own(self, name: str, port: int) -> None:
         if is_free(port):

@@ -16,6 +16,7 @@ from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.files import read_json
 from mlinfra.problems import MlinfraError
+from mlinfra.resources import Resources
 from mlinfra_providers.local import training_runs
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
@@ -25,6 +26,7 @@ from mlinfra_providers.local.resources.server import ready_url
 from mlinfra_providers.local.router import Router
 from mlinfra_providers.local.supervisor import Supervisor
 from mlinfra_providers.local.traffic import Observed, Traffic, Upstream
+from mlinfra_providers.local.unrecorded import end_unrecorded
 
 ARTIFACT_HEADER = "x-mlinfra-artifact"
 DRIFT_SECONDS = 600
@@ -85,13 +87,14 @@ class LocalService:
         router.apply(Traffic(generation, dict(weights), known.upstreams, standby=standby))
         return self.observe(endpoint)
 
-    def restore(self) -> Sequence[str]:
-        """Start the supervisor again after a reboot; every process that was declared starts with it."""
+    def restore(self, recorded: Resources) -> Sequence[str]:
+        """Start the supervisor again after a reboot (every process starts with it); end what no state knows of."""
+        ended = [f"ended {name}: a run was killed while it made it" for name in end_unrecorded(self._layout, recorded)]
         supervisor = Supervisor(self._layout)
         if not self._layout.supervisor_wanted.exists() or supervisor.running():
-            return []
+            return ended
         supervisor.ensure()
-        return [f"the processes of {self._environment.name} were not running: started again"]
+        return [*ended, f"the processes of {self._environment.name} were not running: started again"]
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """End every process, and say what stays on disk; with `destroy_data` nothing does."""
@@ -141,8 +144,9 @@ class LocalService:
         command = job_command(self._layout, schedule, baseline_folder(self._layout, schedule), ["--window", window])
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DRIFT_SECONDS)
         if done.returncode == _JOB_FAILED or done.returncode < 0:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise MlinfraError(f"{name}: {lines[-1] if lines else 'the drift job failed'}")
+            told = done.stderr[done.stderr.rfind("error: ") :].removeprefix("error: ").strip()
+            message, _, remedy = (told or "the drift job failed").partition("→")
+            raise MlinfraError(f"{name}: {message.strip()}", remedy=remedy.strip())
         result: dict[str, Any] = json.loads((folder / "latest.json").read_text())
         return result
 
