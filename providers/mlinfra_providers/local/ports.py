@@ -68,7 +68,8 @@ class Ports:
     def _choose(self, taken: set[int]) -> int:
         # from a place of its own, so that two that choose at the same moment rarely meet
         start = int(self.layout.identity, 16) % len(RANGE)
-        for port in (*RANGE[start:], *RANGE[:start]):
+        for offset in range(len(RANGE)):
+            port = RANGE[(start + offset) % len(RANGE)]
             if port not in taken and is_free(port):
                 return port
         raise MlinfraError(
