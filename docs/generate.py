@@ -1,0 +1,79 @@
+"""`make docs`: writes again what is derived from the code. tests/docs/test_generated.py fails when one is stale."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import typer
+
+from mlinfra.environment import environment_schema
+from mlinfra.testing.features import shipped_targets, support_table
+from mlinfra_cli.commands import app
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 100
+
+
+def schema() -> str:
+    """Return the JSON Schema of environment files, as `mlinfra schema` prints it."""
+    return json.dumps(environment_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def targets() -> str:
+    """Return the table of targets and fields, derived from the contract."""
+    return support_table(shipped_targets()).to_markdown() + "\n"
+
+
+def commands() -> str:
+    """Return the reference of the command line: the help of every command."""
+    return "\n".join(_reference())
+
+
+def _reference() -> Iterator[str]:
+    command = typer.main.get_command(app)
+    context = command.make_context("mlinfra", [], resilient_parsing=True, terminal_width=WIDTH)
+    assert isinstance(command, typer.core.TyperGroup)
+    yield "# Commands"
+    yield ""
+    yield "<!-- Generated: make docs. A test fails when it is stale. -->"
+    yield ""
+    yield "What `mlinfra COMMAND --help` says. [The shapes of `--json`](json.md) have a page of their own."
+    yield ""
+    yield from _block("mlinfra", command.get_help(context))
+    for name, found in command.commands.items():
+        inner = found.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=WIDTH)
+        yield from _block(f"mlinfra {name}", found.get_help(inner))
+
+
+def _block(title: str, text: str) -> Iterator[str]:
+    yield f"## {title}"
+    yield ""
+    yield "```text"
+    yield from (line.rstrip() for line in inspect.cleandoc(text).splitlines())
+    yield "```"
+    yield ""
+
+
+DOCUMENTS: Mapping[str, Callable[[], str]] = {
+    "environments/environment.schema.json": schema,
+    "docs/targets.md": targets,
+    "docs/commands.md": commands,
+}
+"""What is generated, by its path in the repository."""
+
+
+def main() -> None:
+    """Write every document, and say which ones were stale."""
+    for name, made in DOCUMENTS.items():
+        path, text = ROOT / name, made()
+        stale = not path.exists() or path.read_text(encoding="utf-8") != text
+        if stale:
+            path.write_text(text, encoding="utf-8")
+        print(f"{name}: {'written' if stale else 'as it was'}")
+
+
+if __name__ == "__main__":
+    main()

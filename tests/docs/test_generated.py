@@ -1,0 +1,39 @@
+"""What is derived from the code is what the code says; `make docs` writes it again."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def script(name: str) -> ModuleType:
+    """Return a script of docs/, which is no package, as a module."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = script("generate")
+
+
+@pytest.mark.parametrize("name", GENERATE.DOCUMENTS)
+def test_generated_documents_are_not_stale(name: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == GENERATE.DOCUMENTS[name](), "stale: make docs"
+
+
+def test_the_reference_holds_every_command_and_no_long_line() -> None:
+    from mlinfra_cli.commands import _MODULES
+
+    text = GENERATE.commands()
+    for name in _MODULES:
+        assert f"\n## mlinfra {name}\n" in text
+    assert "Exit codes:" in text
+    assert max(len(line) for line in text.splitlines()) <= GENERATE.WIDTH
