@@ -13,7 +13,9 @@ from mlinfra_providers.local.features import Features
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.registry import Registry
 
-_workers = threading.Lock()
+# apart, so that Feast and MLflow start and work side by side
+_using_features = threading.Lock()
+_using_registries = threading.Lock()
 _features: dict[Layout, Features] = {}
 _registries: dict[tuple[Layout, str], Registry] = {}
 
@@ -21,7 +23,8 @@ _registries: dict[tuple[Layout, str], Registry] = {}
 class LocalHandler(Handler):
     """A handler that knows its environment's folders, and shares Feast and MLflow with the others.
 
-    Each lives in a worker that takes seconds to start: one serves all operations of this process, one at a time.
+    Each lives in a worker that takes seconds to start: one of each kind serves all operations of this process, one at
+    a time.
     """
 
     def layout(self, inputs: Properties) -> Layout:
@@ -36,7 +39,7 @@ class LocalHandler(Handler):
     def features(self, inputs: Properties) -> Iterator[Features]:
         """Hold the environment's feature store."""
         layout = self.layout(inputs)
-        with _workers:
+        with _using_features:
             if layout not in _features:
                 _features[layout] = Features(layout)
                 atexit.register(_features[layout].close)
@@ -47,7 +50,7 @@ class LocalHandler(Handler):
         """Hold the environment's model registry."""
         layout, artifacts = self.layout(inputs), self.artifacts(inputs)
         key = (layout, artifacts.url)
-        with _workers:
+        with _using_registries:
             if key not in _registries:
                 _registries[key] = Registry(layout, artifacts)
                 atexit.register(_registries[key].close)
