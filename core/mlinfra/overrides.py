@@ -28,14 +28,13 @@ class Overrides:
     """The environment's `override:`, applied to declared parts.
 
     All that concern a part are applied together and validated once, so their order in the file does not matter.
-    `report(path, message, **notes)` is told what does not fit, each thing once.
+    `report(path, message, **notes)` is told what does not fit; for a part and its releases, the same more than once.
     """
 
     def __init__(self, override: Mapping[str, Any], report: Callable[..., None]) -> None:
         self._override = override
-        self._tell = report
+        self._report = report
         self._used: set[str] = set()
-        self._reported: set[tuple[str, str]] = set()
 
     def apply(self, part: P, key: str) -> P:
         """Return the part with the overrides of `key`; the part itself where they do not fit."""
@@ -57,11 +56,6 @@ class Overrides:
             if path not in self._used:
                 near = nearest(".".join(path.split(".")[:2]), known)
                 self._report(path, "names no part here", expected=", ".join(known), nearest=near)
-
-    def _report(self, path: str, message: str, **notes: str) -> None:
-        if (path, message) not in self._reported:
-            self._reported.add((path, message))
-            self._tell(path, message, **notes)
 
     def _grow(self, tree: _Tree, path: str, steps: list[str]) -> None:
         for step in steps[:-1]:

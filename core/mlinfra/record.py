@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from typing import Any
 
 from google.protobuf import struct_pb2
@@ -68,11 +69,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
     def run() -> None:
         program()
 
-    monitor = Monitor()
-    before = settings.SETTINGS
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
+    def execute() -> None:
         settings.configure(
             mocks.MockSettings(  # type: ignore[no-untyped-call]
                 monitor=monitor,
@@ -87,10 +84,16 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
         )
         settings.set_root_resource(None)  # type: ignore[arg-type]
         loop.run_until_complete(run_in_stack(run))
+
+    monitor = Monitor()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        # Pulumi's settings are context variables: a context of its own leaves those of the caller alone
+        copy_context().run(execute)
     finally:
         loop.close()
         asyncio.set_event_loop(None)
-        settings.configure(before)
     return Resources(sorted(monitor.recorded, key=lambda resource: resource.urn))
 
 

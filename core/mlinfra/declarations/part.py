@@ -99,8 +99,6 @@ def problems_of(error: ValidationError, owner: type, *, file: str, line: int, pr
     branches: dict[str, tuple[Any, list[str]]] = {}
     for detail in error.errors(include_url=False):
         found, kind, message = detail.get("input"), detail["type"], str(detail["msg"])
-        if getattr(found, "_reported", False):
-            continue
         steps, branch = _written_path(owner, detail["loc"])
         path = ".".join([piece for piece in (prefix, *steps) if piece])
         expected = message.removeprefix("Input should be ").replace("a dictionary or an instance of ", "")
@@ -195,6 +193,22 @@ class _Declared(type):
                 prefix = f"{cls.__name__}({label!r})" if label else cls.__name__
                 report(*problems_of(error, cls, file=file, line=line, prefix=prefix))
                 return cls._placeholder(args, kwargs)
+            except Exception:
+                # what a placeholder lacks was said when it was made
+                if not any(map(_holds_placeholder, [*args, *kwargs.values()])):
+                    raise
+                return cls._placeholder(args, kwargs)
+
+
+def _holds_placeholder(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_placeholder, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_placeholder, value))
+    if isinstance(value, Declaration):
+        inside = [getattr(value, field.name) for field in dataclasses.fields(value)]  # type: ignore[arg-type]
+        return hasattr(value, "_reported") or any(map(_holds_placeholder, inside))
+    return False
 
 
 class Declaration(metaclass=_Declared):
