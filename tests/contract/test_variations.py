@@ -128,3 +128,14 @@ def test_a_refusal_of_another_field_tells_nothing() -> None:
 def test_the_same_scene_twice_is_ignored() -> None:
     scene = Scene(SMALL[KINDS[0]])
     assert Judge(Local()).verdict(Variation("FeatureStore.ttl", None, scene, scene)).outcome is Outcome.IGNORED
+
+
+def test_values_are_compared_with_each_other() -> None:
+    """From `webhook` to `log` the URL goes; only the pair of `log` and `block-promotion` differs in nothing else."""
+    pairs = {
+        frozenset({variation.before.part.spec()["on_drift"], variation.after.part.spec()["on_drift"]})
+        for variation in variations()
+        if variation.field == "DriftMonitor.on_drift"
+    }
+    assert frozenset({"log", "block-promotion"}) in pairs
+    assert len(pairs) == 3

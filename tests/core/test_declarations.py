@@ -195,7 +195,7 @@ def test_monitor_must_fit_its_endpoint() -> None:
 
 def test_collecting_goes_on_after_problems() -> None:
     with collecting() as collected:
-        bad = store(entity=Entity("1x"), event_time="2y")
+        bad = store(entity=Entity("1x"), event_time="2y", source="z")
         stack = Stack("s", owner="me")
         stack.add(bad)
         stack.add(TrainingJob("job", code="a.py", inputs={"weather": bad}))
@@ -203,7 +203,25 @@ def test_collecting_goes_on_after_problems() -> None:
     assert [problem.path for problem in collected] == [
         "Entity('1x').name",
         "FeatureStore('weather').event_time",
+        "FeatureStore('weather').source",
         "Compute.cpus",
+    ]
+
+
+def test_what_is_made_of_something_bad_says_nothing_more() -> None:
+    with collecting() as collected:
+        job = TrainingJob("job", code="train")
+        served = wrong(Endpoint)("api", runtime="sklearn", capture=Capture(percent=101))
+        DriftMonitor("api", endpoint=served, baseline=job, every="1h", thresholds={"wind": js_divergence() <= 0.1})
+        other = wrong(Endpoint)("other", model=5, runtime="sklearn", capture=5)
+        DriftMonitor("other", endpoint=other, baseline=job, every="1 hour", thresholds={"wind": js_divergence() <= 1})
+    assert [problem.path for problem in collected] == [
+        "TrainingJob('job').code",
+        "Capture.percent",
+        "Endpoint('api').model",
+        "Endpoint('other').model",
+        "Endpoint('other').capture",
+        "DriftMonitor('other').every",
     ]
 
 

@@ -90,6 +90,7 @@ def test_those_that_hold_together_only_together_fit_in_any_order(make_stack: Mak
         ({"feature_stores.weather.features.0.type": "int64"}, "there is nothing below this value to set '0' of"),
         ({"training_jobs.train.inputs.row.refresh": "1d"}, "'row' is not there (expected rows)"),
         ({"endpoints.api.scale": {}, "endpoints.api.scale.max": 1}, "lies inside endpoints.api.scale"),
+        ({"endpoints.api.scale.max": 1, "endpoints.api.scale": {}}, "lies inside endpoints.api.scale"),
         ({"drift_monitors.api.thresholds.wind.operator": ">="}, "a drift threshold is an upper bound"),
     ],
 )

@@ -120,7 +120,7 @@ def test_former_names_reach_the_children_as_in_the_engine() -> None:
 
 
 def test_what_the_program_raises_comes_through_and_leaves_nothing() -> None:
-    before = settings.SETTINGS
+    before = (settings.get_project(), settings.get_stack(), settings.get_monitor())
 
     def program() -> None:
         Thing("thing")
@@ -128,7 +128,7 @@ def test_what_the_program_raises_comes_through_and_leaves_nothing() -> None:
 
     with pytest.raises(ValueError, match="mine"):
         recorded(program)
-    assert settings.SETTINGS is before
+    assert (settings.get_project(), settings.get_stack(), settings.get_monitor()) == before
     assert set(recorded(lambda: Thing("other"))) == {"mlinfra-dev", "other"}
 
 

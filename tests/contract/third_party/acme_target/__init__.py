@@ -16,6 +16,7 @@ from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
+from mlinfra.resources import Resources
 
 TYPES = {
     "feature_stores": "acme:features:Table",
@@ -149,7 +150,7 @@ class AcmeService:
         """Shift nothing."""
         return self.observe(endpoint)
 
-    def restore(self) -> Sequence[str]:
+    def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back."""
         return ()
 
