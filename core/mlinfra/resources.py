@@ -81,9 +81,7 @@ class Resources:
     def declared(self) -> list[Resource]:
         """Return the resources without the stack itself, the providers, and the components of parts."""
         return [
-            resource
-            for resource in self.all
-            if resource.custom and resource.type != STACK_TYPE and not resource.type.startswith("pulumi:providers:")
+            resource for resource in self.all if resource.custom and not resource.type.startswith("pulumi:providers:")
         ]
 
     @cached_property

@@ -125,6 +125,19 @@ def test_a_refusal_of_another_field_tells_nothing() -> None:
     assert _verdict("entity.name", "FeatureStore.entity.key") is Outcome.UNTOLD
 
 
+class _Keeping(Local):
+    """Leaves the rollout of an endpoint as it was."""
+
+    def kept_by(self, type_token: str) -> frozenset[str]:
+        return super().kept_by(type_token) | {"rollout"}
+
+
+def test_what_an_up_leaves_as_it_is_is_ignored() -> None:
+    variation = next(variation for variation in variations() if variation.field == "Endpoint.rollout.bake")
+    assert Judge(Local()).verdict(variation).outcome is Outcome.HONOURED
+    assert Judge(_Keeping()).verdict(variation).outcome is Outcome.IGNORED
+
+
 def test_the_same_scene_twice_is_ignored() -> None:
     scene = Scene(SMALL[KINDS[0]])
     assert Judge(Local()).verdict(Variation("FeatureStore.ttl", None, scene, scene)).outcome is Outcome.IGNORED

@@ -78,6 +78,23 @@ def test_what_is_no_mapping(text: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("s3://bucket/path", True),
+        ("file:///tmp/x", True),
+        ("azblob://container", True),
+        ("s3://key:secret@bucket", False),
+        ("https://me@example.com", False),
+        ("bucket", False),
+    ],
+)
+def test_urls_hold_no_credentials(url: str, good: bool) -> None:
+    _, problems = parse(f"target: local\nstacks: [a]\nstate: {url}\n")
+    assert (problems == []) is good
+    assert "secret@" not in "".join(problems)
+
+
 def test_stacks_may_not_be_empty() -> None:
     _, problems = parse("target: local\nstacks: []\n")
     assert "stacks: is not valid" in problems[0]
