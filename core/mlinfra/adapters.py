@@ -17,6 +17,7 @@ from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Problem, nearest
 from mlinfra.releases import Release
+from mlinfra.resources import Resources
 
 GROUP = "mlinfra.adapters"
 
@@ -130,10 +131,10 @@ class Service(Protocol):
         """Set the split (percent by release); a generation that is not newer is refused."""
         ...
 
-    def restore(self) -> Sequence[str]:
-        """Bring back what ran and was ended by a reboot; return a line for each thing that was brought back.
+    def restore(self, recorded: Resources) -> Sequence[str]:
+        """Bring back what a reboot ended; end what a killed run began and did not record. Return a line for each.
 
-        A target that does this itself returns nothing."""
+        `recorded` is the state of the last `up`. A target on which nothing of this happens returns nothing."""
         ...
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -25,10 +27,13 @@ from mlinfra.passphrase import passphrase_file
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
-from mlinfra_engine.install import Engine
+
+if TYPE_CHECKING:
+    from mlinfra_engine.install import Engine
 
 PROJECT = "mlinfra"
 _INTERRUPTED = 130
+_CLOCK_SECONDS = 2.0
 
 
 class PulumiStack:
@@ -96,8 +101,11 @@ class PulumiStack:
         return self._operate(["preview"] if preview_only else ["up", "--yes", "--skip-preview=false"], watch)
 
     def refresh(self, watch: Watch) -> Outcome:
-        """Bring the state in line with what is really there."""
-        return self._operate(["refresh", "--yes", "--skip-preview"], watch)
+        """Bring the state in line with what is really there.
+
+        What a killed run was creating is forgotten: creating it again finds it done, or does it.
+        """
+        return self._operate(["refresh", "--yes", "--skip-preview", "--clear-pending-creates"], watch)
 
     def destroy(self, watch: Watch, *, keep_protected: bool) -> Outcome:
         """Remove everything; with `keep_protected`, all but what holds data."""
@@ -131,7 +139,7 @@ class PulumiStack:
         with tempfile.TemporaryDirectory(prefix="mlinfra-") as folder:
             log = Path(folder) / "events"
             log.touch()
-            command = [str(self._engine.path), *arguments, "--stack", self.name, "--non-interactive"]
+            command = [*_leash(), str(self._engine.path), *arguments, "--stack", self.name, "--non-interactive"]
             with (Path(folder) / "stderr").open("w+") as errors:
                 process = subprocess.Popen(
                     [*command, "--suppress-progress", "--color", "never", "--event-log", str(log)],
@@ -151,10 +159,15 @@ class PulumiStack:
         return outcome
 
     def _failure(self, code: int, output: str, outcome: Outcome) -> MlinfraError:
-        if code == _INTERRUPTED or code < 0:
+        if code == _INTERRUPTED:
             error = MlinfraError("interrupted", remedy=f"mlinfra up {self.name} goes on from here")
             error.exit_code = _INTERRUPTED
             return error
+        if code < 0:
+            return MlinfraError(
+                f"the engine was killed ({signal.Signals(-code).name}) by somebody, or because memory ran out",
+                remedy=f"mlinfra up {self.name} goes on from here",
+            )
         if "the stack is currently locked" in output:
             return MlinfraError(
                 f"another run holds the lock of {self.name}: {_lock_holder(output)}",
@@ -177,8 +190,9 @@ class PulumiStack:
             except (OSError, ValueError):
                 continue
             same_machine = holder.get("hostname") == os.uname().nodename
-            if same_machine and not _engine_runs(int(holder.get("pid", 0))):
-                path.unlink(missing_ok=True)
+            if same_machine and not _engine_runs(int(holder.get("pid", 0)), path.stat().st_mtime):
+                for file in (path, path.with_name(f"{path.name}.attrs")):
+                    file.unlink(missing_ok=True)
 
 
 def backend_of(repository: Repository, environment: Environment) -> str:
@@ -211,6 +225,12 @@ def read_state(repository: Repository, environment: Environment, stack: Callable
     return Resources.from_state(engine.export())
 
 
+def was_cut_off(state: Mapping[str, Any]) -> bool:
+    """Whether the run that left this state was killed while it changed something: it may not know what is there."""
+    latest = state.get("deployment") or state.get("checkpoint", {}).get("latest") or {}
+    return bool(latest.get("pending_operations"))
+
+
 def _read_checkpoint(path: Path) -> Mapping[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
@@ -223,25 +243,36 @@ def _read_checkpoint(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _engine_runs(pid: int) -> bool:
+def _engine_runs(pid: int, locked_at: float) -> bool:
+    """Whether the engine that took a lock then (seconds since 1970) still runs; its pid may be another's by now."""
     try:
-        return "pulumi" in psutil.Process(pid).name()
+        process = psutil.Process(pid)
+        return "pulumi" in process.name() and process.create_time() < locked_at + _CLOCK_SECONDS
     except psutil.Error:
         return False
+
+
+def _leash() -> tuple[str, ...]:
+    """Have the engine interrupted when this process is killed: nobody would see what it goes on to do."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return (setpriv, "--pdeathsig", "INT", "--") if setpriv else ()
 
 
 def _wait(process: subprocess.Popen[Any], read: Callable[[], None]) -> int:
     """Wait for the engine while its events are read. Ctrl-C lets it finish what it does; a second one ends it."""
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    interrupts = 0
+    interrupts = passed_on = 0
     while True:
         try:
+            if passed_on < interrupts:
+                passed_on += 1
+                process.send_signal(signal.SIGINT if passed_on < 3 else signal.SIGKILL)
+                continue
             code = process.wait()
             break
         except KeyboardInterrupt:
             interrupts += 1
-            process.send_signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL)
     reader.join()
     return _INTERRUPTED if interrupts else code
 

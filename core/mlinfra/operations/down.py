@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlinfra.engine_events import Outcome
+from mlinfra.operations.alone import alone
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
 from mlinfra.repository import Repository
@@ -23,9 +24,14 @@ def down(repository: Repository, name: str, progress: Progress, *, destroy_data:
     """Remove an environment's resources and end everything that runs for it.
 
     Raises:
-        MlinfraError: something could not be removed; the next `down` goes on from there.
+        MlinfraError: another run is at work; or something could not be removed; the next `down` goes on from there.
     """
     session = Session.open(repository, name)
+    with alone(repository, name, f"mlinfra down {name}"):
+        return _down(session, progress, destroy_data=destroy_data)
+
+
+def _down(session: Session, progress: Progress, *, destroy_data: bool) -> Removed:
     stack = session.stack(progress.note)
     outcome = Outcome()
     if stack.exists():
@@ -36,6 +42,7 @@ def down(repository: Repository, name: str, progress: Progress, *, destroy_data:
     progress.phase("ending processes")
     kept = session.service.down(destroy_data=destroy_data)
     if destroy_data:
-        repository.artifacts(session.environment).forget_newest(name)
+        environment = session.environment
+        session.repository.artifacts(environment).forget_newest(environment.name)
         stack.forget()
     return Removed(outcome, kept)

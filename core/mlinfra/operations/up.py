@@ -10,14 +10,16 @@ from mlinfra.adapters import ResolvedPart
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.diff import Change
 from mlinfra.engine_events import Outcome
+from mlinfra.operations.alone import alone
 from mlinfra.operations.plan import plan_of
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
 from mlinfra.operations.status import EndpointStatus, Status, status_of
 from mlinfra.operations.train import Trained, train
 from mlinfra.problems import Refused
-from mlinfra.pulumi_stack import PulumiStack
+from mlinfra.pulumi_stack import PulumiStack, was_cut_off
 from mlinfra.repository import Repository
+from mlinfra.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,23 @@ def up(repository: Repository, name: str, progress: Progress, *, again: bool = F
     Raises:
         Problems: all problems of all files; nothing was changed.
         Refused: a policy is violated, or data would be destroyed; nothing was changed.
-        MlinfraError: something failed on the way; the next `up` goes on from there.
+        MlinfraError: another run is at work; or something failed on the way: the next `up` goes on from there.
     """
     started = time.monotonic()
     progress.phase("reading declarations")
     session = Session.open(repository, name)
+    with alone(repository, name, f"mlinfra up {name}"):
+        return _up(session, progress, started, again=again, refresh=refresh)
+
+
+def _up(session: Session, progress: Progress, started: float, *, again: bool, refresh: bool) -> Summary:
     stack = session.stack(progress.note)
-    for line in session.service.restore():
+    state = stack.export()
+    for line in session.service.restore(Resources.from_state(state)):
         progress.note(line)
-    if refresh and stack.exists():
+    if was_cut_off(state):
+        progress.note("the last run was killed while it changed something")
+    if was_cut_off(state) or (refresh and state):
         progress.phase("asking what is really there")
         stack.refresh(progress.step)
     refuse_destruction(session)
@@ -63,7 +73,7 @@ def up(repository: Repository, name: str, progress: Progress, *, again: bool = F
             outcomes.append(stack.up(progress.step))
         trained = train(session, progress, again=again)
         if any(item.releases for item in trained):
-            session = Session.open(repository, name)
+            session = Session.open(session.repository, session.environment.name)
     progress.phase("previewing and applying")
     outcomes.append(stack.up(progress.step))
     status = _shift(session, stack, progress)
