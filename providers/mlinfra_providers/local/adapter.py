@@ -28,7 +28,6 @@ class Local:
     name = "local"
     proved_against = "the real parts on Linux: Feast, MLflow, the KServe server, Envoy, supervisor, the Pulumi engine"
     not_yet: Mapping[str, str] = {
-        "TrainingJob.spot": "nothing interrupts a run on one machine",
         "Endpoint.rollout": "a new release takes all of the traffic at once: no steps, no gates",
         "DriftMonitor.on_drift=block-promotion": "is written down; there are no promotions yet that it could block",
     }
