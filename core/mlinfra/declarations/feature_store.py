@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 from mlinfra.declarations.part import STRICT, Declaration, Identifier, Items, Part, described
 from mlinfra.durations import Duration
 
-Source = Annotated[str, described("file.py:function", r"^[\w./-]+\.py:[A-Za-z_]\w*$")]
-"""`file.py:function`, relative to the stack's folder: a function without arguments that returns a DataFrame."""
+Source = Annotated[str, described("file.py:function", r"^(\w[\w.-]*/)*\w[\w.-]*\.py:[A-Za-z_]\w*$")]
+"""`file.py:function`, inside the stack's folder: a function without arguments that returns a DataFrame."""
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -18,8 +18,8 @@ from mlinfra.durations import Duration
 LARGEST_EXACT = 2**53 - 1
 """Numbers travel as IEEE 754 doubles (JSON, and the engine's protocol): whole ones are exact up to here."""
 
-Script = Annotated[str, described("file.py", r"^[\w./-]+\.py$")]
-"""A Python file, relative to the stack's folder."""
+Script = Annotated[str, described("file.py", r"^(\w[\w.-]*/)*\w[\w.-]*\.py$")]
+"""A Python file inside the stack's folder: what is outside is not part of the code's digest."""
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -18,7 +18,7 @@ from mlinfra_providers.local.supervisor import Supervisor
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 40
-_GIBIBYTE = 1 << 30
+_KIBIBYTES_OF_A_GIBIBYTE = 1 << 20
 
 
 class Server(LocalHandler):
@@ -100,12 +100,11 @@ def _program(layout: Layout, name: str, model: Path, port: int, inputs: Properti
     if inputs["capturePercent"]:
         folder = layout.capture(inputs["endpoint"])
         command += ["--capture-dir", str(folder), "--capture-percent", str(inputs["capturePercent"])]
-    if limiter := shutil.which("prlimit"):
-        # data, not address space: libraries reserve far more addresses than they use memory
-        command = [limiter, f"--data={int(inputs['memoryGib'] * _GIBIBYTE)}", *command]
+    kibibytes = int(inputs["memoryGib"] * _KIBIBYTES_OF_A_GIBIBYTE)
     return Program(
         name=name,
-        command=tuple(command),
+        # data, not address space: libraries reserve far more addresses than they use memory
+        command=("/bin/sh", "-c", 'ulimit -d "$0" && exec "$@"', str(kibibytes), *command),
         directory=layout.repository,
         log=layout.log(name),
         environment={"OMP_NUM_THREADS": str(inputs["cpus"]), "PYTHONUNBUFFERED": "1"},
