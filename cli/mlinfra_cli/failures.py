@@ -14,6 +14,8 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
+from mlinfra_cli.results import results_apart
+
 P = ParamSpec("P")
 
 _OF_THE_MACHINE = {
@@ -40,9 +42,7 @@ def guarded(name: str, command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         line = " ".join(str(piece) for piece in ("mlinfra", name, kwargs.get("environment")) if piece)
         try:
-            from mlinfra_cli import render
-
-            with render.results_apart():
+            with results_apart():
                 command(*args, **kwargs)
         except (typer.Exit, BrokenPipeError):
             raise

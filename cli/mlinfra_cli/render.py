@@ -6,12 +6,9 @@ there are plain lines without control characters, and long ones are left long.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +17,8 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from mlinfra_cli.results import stdout
 
 UNBROKEN = 10_000
 """The width of what is no terminal: lines there are read by programs, or wrapped by whatever shows them."""
@@ -39,19 +38,6 @@ STYLES = {
 Cell = str | tuple[str, str]
 """A text, or a text and the name of its style."""
 
-_stdout: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
-
-
-@contextlib.contextmanager
-def results_apart() -> Iterator[None]:
-    """Keep stdout for results: what other code prints meanwhile goes to stderr."""
-    token = _stdout.set(sys.stdout)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        _stdout.reset(token)
-
 
 def is_plain(stream: TextIO) -> bool:
     """Return whether a stream must get plain lines."""
@@ -61,7 +47,7 @@ def is_plain(stream: TextIO) -> bool:
 
 def results() -> Console:
     """Return the console of stdout."""
-    return _console(_stdout.get() or sys.stdout)
+    return _console(stdout())
 
 
 def notices() -> Console:
@@ -80,20 +66,6 @@ def _console(stream: TextIO) -> Console:
         markup=False,
         emoji=False,
     )
-
-
-def write_json(document: Any) -> None:
-    """Write a document to stdout, alone."""
-    stream = _stdout.get() or sys.stdout
-    stream.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    stream.flush()
-
-
-def write_text(text: str) -> None:
-    """Write text to stdout as it is."""
-    stream = _stdout.get() or sys.stdout
-    stream.write(text)
-    stream.flush()
 
 
 def text(*pieces: Cell, indent: int = 0) -> Text:

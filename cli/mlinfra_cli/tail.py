@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mlinfra_cli import render
+from mlinfra_cli.results import write_text
 
 PAUSE_SECONDS = 0.5
 
@@ -60,4 +61,4 @@ class Tail:
             render.show(render.text((f"==> {key}: {path.name} <==", "name")))
             self._shown = path
         text = content.decode("utf-8", errors="replace")
-        render.write_text(text if text.endswith("\n") else f"{text}\n")
+        write_text(text if text.endswith("\n") else f"{text}\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from mlinfra.engine_events import Step
 from mlinfra_cli import render
 from mlinfra_cli.commands import app
 from mlinfra_cli.progress import LiveProgress
+from mlinfra_cli.results import results_apart, write_json
 
 PLAIN = {"CI": "true", "NO_COLOR": "1", "TERM": "dumb"}
 
@@ -127,8 +130,20 @@ def test_long_lines_stay_long_where_there_is_no_terminal(capsys: pytest.CaptureF
 
 
 def test_stdout_is_for_results_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    with render.results_apart():
+    with results_apart():
         print("from somewhere else")  # noqa: T201
-        render.write_json({"version": 1})
+        write_json({"version": 1})
         render.show(render.text("a line"))
     assert capfd.readouterr() == ('{\n  "version": 1\n}\na line\n', "from somewhere else\n")
+
+
+def test_what_is_written_for_programs_does_not_wait_for_what_draws(repository: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['mlinfra', 'plan', 'dev', '--json']\n"
+        "from mlinfra_cli.app import main\n"
+        "try: main()\n"
+        "finally: sys.stderr.write(' '.join(m for m in ('rich',) if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["problems"] == []
+    assert done.stderr == ""

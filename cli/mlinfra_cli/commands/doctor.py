@@ -29,12 +29,13 @@ def command(as_json: AsJson = False) -> None:
     from mlinfra.operations.doctor import doctor
     from mlinfra_cli import render
     from mlinfra_cli.render import text
+    from mlinfra_cli.results import write_json
 
     findings = doctor(_repository())
     good = all(finding.good is not False for finding in findings)
     if as_json:
         shown = [{**asdict(finding), "remedy": finding.remedy or None} for finding in findings]
-        render.write_json({"version": 1, "good": good, "findings": shown})
+        write_json({"version": 1, "good": good, "findings": shown})
     else:
         for finding in findings:
             word, style = _MARKS[finding.good]

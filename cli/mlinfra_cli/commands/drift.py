@@ -40,15 +40,16 @@ def command(
     from mlinfra.declarations.drift_monitor import DriftMonitor
     from mlinfra.operations.session import Session
     from mlinfra.repository import Repository
-    from mlinfra_cli import render
-    from mlinfra_cli.views import show_drift
+    from mlinfra_cli.results import write_json
 
     session = Session.open(Repository.find(), environment)
     part = session.one(DriftMonitor, monitor and monitor.removeprefix("drift_monitors."))
     assert isinstance(part.part, DriftMonitor)
     result = session.service.drift(part, window or part.part.every)
     if as_json:
-        render.write_json(result)
+        write_json(result)
     else:
+        from mlinfra_cli.views import show_drift
+
         show_drift(result)
     raise typer.Exit(_CODES[result["verdict"]])

@@ -21,9 +21,10 @@ def command(environment: EnvironmentName) -> None:
     from mlinfra.operations.session import Session
     from mlinfra.repository import Repository
     from mlinfra_cli import render
+    from mlinfra_cli.results import write_text
 
     session = Session.open(Repository.find(), environment)
     stack = session.stack(render.note)
     stack.init()
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(stack.variables().items())]
-    render.write_text("".join(lines))
+    write_text("".join(lines))

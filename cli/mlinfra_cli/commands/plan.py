@@ -32,19 +32,20 @@ def command(
     from mlinfra.operations.plan import plan
     from mlinfra.problems import MlinfraError
     from mlinfra.repository import Repository
-    from mlinfra_cli import render
-    from mlinfra_cli.views import show_plan
+    from mlinfra_cli.results import write_json
 
     repository = Repository.find()
     try:
         made = plan(repository, environment)
     except MlinfraError as error:
         if as_json:
-            render.write_json(_failed(repository, environment, error))
+            write_json(_failed(repository, environment, error))
         raise
     if as_json:
-        render.write_json(made.to_json())
+        write_json(made.to_json())
     else:
+        from mlinfra_cli.views import show_plan
+
         show_plan(made, details=details)
 
 

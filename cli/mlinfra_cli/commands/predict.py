@@ -34,6 +34,7 @@ def command(
     from mlinfra.operations.predict import predict
     from mlinfra.repository import Repository
     from mlinfra_cli import render
+    from mlinfra_cli.results import write_json
     from mlinfra_cli.rows import read_rows
 
     repository = Repository.find()
@@ -42,7 +43,7 @@ def command(
     if answer.unknown:
         render.note(("not sent: ", "attention"), f"the model has no input {', '.join(answer.unknown)}")
     if as_json:
-        render.write_json(
+        write_json(
             {
                 "version": 1,
                 "environment": environment,

@@ -11,6 +11,6 @@ def command() -> None:
     Editors complete and check environments/*.yaml by it.
     """
     from mlinfra.environment import environment_schema
-    from mlinfra_cli import render
+    from mlinfra_cli.results import write_json
 
-    render.write_json(environment_schema())
+    write_json(environment_schema())

@@ -19,13 +19,14 @@ def command(environment: EnvironmentName, as_json: AsJson = False) -> None:
     """
     from mlinfra.operations.status import status
     from mlinfra.repository import Repository
-    from mlinfra_cli import render
-    from mlinfra_cli.views import show_status
+    from mlinfra_cli.results import write_json
 
     found = status(Repository.find(), environment)
     if as_json:
-        render.write_json(found.to_json())
+        write_json(found.to_json())
     else:
+        from mlinfra_cli.views import show_status
+
         show_status(found)
     if not all(item.as_wanted for item in found.endpoints):
         raise typer.Exit(1)

@@ -18,8 +18,7 @@ def command(as_json: AsJson = False) -> None:
     """
     from mlinfra.adapters import adapter_names, load_adapter
     from mlinfra.testing.features import feature_table
-    from mlinfra_cli import render
-    from mlinfra_cli.render import Cell, text
+    from mlinfra_cli.results import write_json
 
     adapters = [load_adapter(name) for name in adapter_names()]
     features = feature_table()
@@ -27,8 +26,12 @@ def command(as_json: AsJson = False) -> None:
         targets = [
             {"target": item.name, "proved_against": item.proved_against, "shared": item.shared} for item in adapters
         ]
-        render.write_json({"version": 1, "targets": targets, "features": features})
+        write_json({"version": 1, "targets": targets, "features": features})
         return
+
+    from mlinfra_cli import render
+    from mlinfra_cli.render import Cell, text
+
     rows: list[tuple[Cell, ...]] = [((item.name, "name"), item.proved_against) for item in adapters]
     render.show(render.table(("target", "proved against"), rows))
     names = [item.name for item in adapters]
