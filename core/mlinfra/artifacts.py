@@ -157,11 +157,20 @@ class ArtifactStore:
             except FileNotFoundError:
                 return {}
             named = {PurePosixPath(path).name: path for path in paths}
-            return {
-                name: bytes(self._files.cat_file(path)).decode()
+            found = {
+                name: bytes(self._files.cat_file(path)).decode(errors="replace")
                 for name, path in sorted(named.items())
                 if not name.startswith(".")
             }
+        for name, digest in found.items():
+            try:
+                _hex(digest)
+            except MlinfraError as error:
+                raise MlinfraError(
+                    f"{self.url}/newest/{environment}/{stack}/{name} is damaged: {error.message}",
+                    remedy=f"remove it, then mlinfra train {environment}: the newest run gives it again",
+                ) from None
+        return found
 
     def _listing(self, digest: str) -> Mapping[str, str]:
         with self._explained("read"):

@@ -8,6 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mlinfra.problems import MlinfraError
+
+
+class Damaged(MlinfraError):
+    """A file that was written whole, and is not any more: by hand, or by the disk."""
+
 
 def write_atomically(path: Path, content: bytes | str, *, durable: bool = False, private: bool = True) -> None:
     """Write `content` (text as UTF-8) to `path` under a temporary name, then rename it; folders are created.
@@ -37,10 +43,26 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON value in `path`, or None where there is no such file."""
+    """Return the JSON value in `path`, or None where there is no such file.
+
+    Raises:
+        Damaged: it holds something else.
+    """
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise Damaged(
+            f"{path.absolute()} is damaged: {error}", remedy="bring it back from a copy, or remove it"
+        ) from error
+
+
+def read_kept(path: Path) -> Any:
+    """Return the JSON value in `path`, or None where there is none that can be read: it can be made again."""
+    try:
+        return read_json(path)
+    except Damaged:
         return None
 
 

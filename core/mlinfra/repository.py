@@ -13,6 +13,7 @@ from mlinfra.adapters import adapter_names, load_adapter
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.declarations.part import collecting
 from mlinfra.declarations.stack import Stack
+from mlinfra.digests import PREFIX
 from mlinfra.environment import Environment, parse_environment
 from mlinfra.problems import MlinfraError, Problem, Problems, WrongUse, nearest
 from mlinfra.releases import Release, parse_lock, parse_release
@@ -209,7 +210,13 @@ class Repository:
             for stack, digest in (
                 (name, digest) for name in names for digest in store.newest(environment.name, name).values()
             ):
-                found[digest] = parse_release(store.release(stack, digest), f"{store.url}/releases/{stack}/{digest}")
+                file = f"{store.url}/releases/{stack}/{digest.removeprefix(PREFIX)}.json"
+                try:
+                    found[digest] = parse_release(store.release(stack, digest), file)
+                except MlinfraError as error:
+                    newest = f"{store.url}/newest/{environment.name}/{stack}"
+                    way_out = f"remove it and {newest}, then mlinfra train {environment.name} makes it again"
+                    raise MlinfraError(error.message, remedy=way_out) from error
         return found
 
 

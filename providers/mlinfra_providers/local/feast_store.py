@@ -25,7 +25,7 @@ from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundExc
 from feast.repo_config import RepoConfig
 from filelock import FileLock
 
-from mlinfra.files import read_json, write_json
+from mlinfra.files import read_kept, write_json
 from mlinfra.problems import MlinfraError, Refused, nearest
 from mlinfra_providers.local import offline_store
 from mlinfra_providers.local.feast_views import (
@@ -83,7 +83,7 @@ class Store:
             "data_digest": tags["mlinfra.data_digest"],
             "rows": int(tags["mlinfra.rows"]),
             "online_rows": counted if view.online else None,
-            "materialized": not view.online or read_json(marker(name)) == fingerprint(view),
+            "materialized": not view.online or read_kept(marker(name)) == fingerprint(view),
         }
 
     def state(self, name: str) -> dict[str, Any]:
@@ -334,7 +334,7 @@ class Store:
 
     def _materialize(self, name: str) -> None:
         view = self._known(name)
-        if read_json(marker(name)) == fingerprint(view):
+        if read_kept(marker(name)) == fingerprint(view):
             return
         source = view.batch_source
         assert isinstance(source, FileSource)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlinfra.digests import digest_json
-from mlinfra.files import read_json, write_json
+from mlinfra.files import read_kept, write_json
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.sources import Columns, Progress, Snapshot, data_folder, newest, snapshot
@@ -204,7 +204,7 @@ class Features(AsksWorker):
         )
         joined = data_folder(self._layout, name) / "joined" / f"{key.removeprefix('sha256:')}.parquet"
         about = joined.with_suffix(".json")
-        made = read_json(about) if joined.is_file() else None
+        made = read_kept(about) if joined.is_file() else None
         if made is None:
             if progress is not None:
                 progress(f"joining {rows.rows:,} rows with {', '.join(views)}")

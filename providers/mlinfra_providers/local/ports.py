@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from mlinfra.files import read_json, write_json
+from mlinfra.files import Damaged, read_json, read_kept, write_json
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local import processes
 from mlinfra_providers.local.layout import Layout, segments
@@ -55,13 +55,28 @@ class Ports:
         return port
 
     def kept(self) -> dict[str, int]:
-        """Return every port that was chosen for this environment, by name, without looking who listens."""
-        return dict(read_json(self.layout.ports) or {})
+        """Return every port that was chosen for this environment, by name, without looking who listens.
+
+        Raises:
+            Damaged: they cannot be read.
+        """
+        try:
+            return dict(read_json(self.layout.ports) or {})
+        except Damaged as damaged:
+            name, file = self.layout.environment, os.path.relpath(self.layout.ports, self.layout.repository)
+            damaged.remedy = (
+                "bring it back from a copy; or have other ports chosen: "
+                f"mlinfra down {name}, remove {file}, mlinfra up {name}"
+            )
+            raise
 
     def release(self, name: str) -> None:
         """Give the port of `name` back, if it has one."""
         with self._machine():
-            kept = self.kept()
+            try:
+                kept = self.kept()
+            except Damaged:
+                return  # what cannot be read gives nothing away, and must not keep an environment from going down
             if kept.pop(name, None) is not None:
                 write_json(self.layout.ports, kept, durable=True)
 
@@ -103,8 +118,8 @@ class Ports:
             with FileLock(state / "ports.lock", timeout=_LOCK_SECONDS):
                 register = state / "environments.json"
                 own = str(self.layout.ports)
-                known: list[str] = read_json(register) or []
-                others = {path: set(ports.values()) for path in known if (ports := read_json(Path(path)))}
+                known: list[str] = read_kept(register) or []
+                others = {path: set(ports.values()) for path in known if (ports := read_kept(Path(path)))}
                 current = sorted({*others, own})
                 if current != known:
                     write_json(register, current)

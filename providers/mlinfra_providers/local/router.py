@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mlinfra.digests import digest_file, short
-from mlinfra.files import read_json, write_atomically, write_json
+from mlinfra.files import Damaged, read_json, read_kept, write_atomically, write_json
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.local import envoy, unix_http
 from mlinfra_providers.local.layout import Layout
@@ -97,8 +97,23 @@ class Router:
         return port
 
     def traffic(self) -> Traffic | None:
-        """Return the split that was asked for last, or None before the first."""
-        found = read_json(self.layout.traffic(self.endpoint))
+        """Return the split that was asked for last, or None before the first.
+
+        Raises:
+            Damaged: the file that keeps it cannot be read, and Envoy does not run and cannot tell.
+        """
+        try:
+            found = read_json(self.layout.traffic(self.endpoint))
+        except Damaged as damaged:
+            observed = self.observe()
+            if not observed.upstreams:
+                damaged.remedy = (
+                    f"remove it, then mlinfra up {self.layout.environment} --refresh: "
+                    "where Envoy cannot tell either, the declared release gets all the traffic"
+                )
+                raise
+            upstreams = {release: upstream.port for release, upstream in observed.upstreams.items()}
+            return Traffic(observed.generation, observed.weights, upstreams, observed.mirror)
         return None if found is None else Traffic.from_json(found)
 
     def apply(self, traffic: Traffic) -> None:
@@ -119,7 +134,7 @@ class Router:
                     remedy=f"see what is in force (mlinfra status {self.layout.environment}) and ask again",
                 )
             write_json(self.layout.traffic(self.endpoint), traffic.to_json(), durable=True)
-            old = read_json(envoy.clusters_file(self.layout, self.endpoint))
+            old = read_kept(envoy.clusters_file(self.layout, self.endpoint))
             new = envoy.clusters(self.endpoint, traffic.upstreams)
             # Clusters first, routes second, and only then without the clusters that no route names any more.
             if old and _write_if_new(envoy.clusters_file(self.layout, self.endpoint), envoy.merged(old, new)):
@@ -207,8 +222,10 @@ class Router:
     def _in_force(self) -> bool:
         """Whether Envoy has exactly the clusters and the routes of the files."""
         socket = self.layout.admin_socket(self.endpoint)
-        routes = read_json(envoy.routes_file(self.layout, self.endpoint))
-        clusters = read_json(envoy.clusters_file(self.layout, self.endpoint))
+        routes = read_kept(envoy.routes_file(self.layout, self.endpoint))
+        clusters = read_kept(envoy.clusters_file(self.layout, self.endpoint))
+        if routes is None or clusters is None:
+            return False
         try:
             if unix_http.request(socket, "/ready") != b"LIVE\n":
                 return False
@@ -252,7 +269,7 @@ class Router:
 
 def _write_if_new(path: Path, value: dict[str, Any]) -> bool:
     """Write `value` unless the file holds it already; return whether it was written."""
-    if read_json(path) == value:
+    if read_kept(path) == value:
         return False
     write_atomically(path, json.dumps(value, sort_keys=True).encode())
     return True

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from mlinfra.digests import digest_json, short
-from mlinfra.files import read_json, write_json
+from mlinfra.files import read_kept, write_json
 from mlinfra.training.code import code_digest, libraries_digest
 from mlinfra_providers.local.layout import Layout, segments
 from mlinfra_providers.local.workers import Worker
@@ -101,7 +101,7 @@ def snapshot(
     place = data_folder(layout, name)
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / "lock"):
-        index = read_json(place / "index.json") or {}
+        index = read_kept(place / "index.json") or {}
         if not force and index.get("key") == key and not _is_old(index, refresh_seconds):
             kept = _from_index(place, name, index)
             if kept.path.is_file():
@@ -130,7 +130,7 @@ def snapshot(
 def newest(layout: Layout, name: str) -> Snapshot | None:
     """Return the newest snapshot without reading the source, or None where there is none."""
     place = data_folder(layout, name)
-    index = read_json(place / "index.json")
+    index = read_kept(place / "index.json")
     kept = _from_index(place, name, index) if index is not None else None
     return kept if kept is not None and kept.path.is_file() else None
 

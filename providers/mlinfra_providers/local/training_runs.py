@@ -14,7 +14,7 @@ from mlinfra.declarations.training_job import Dataset, TrainingJob
 from mlinfra.digests import digest_json
 from mlinfra.durations import seconds
 from mlinfra.environment import Environment
-from mlinfra.files import read_json, write_json
+from mlinfra.files import read_kept, write_json
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local import feature_store, runs
 from mlinfra_providers.local.features import Features
@@ -70,7 +70,7 @@ def _inputs(layout: Layout, part: ResolvedPart, environment: Environment, say: S
     _refresh_stores(layout, part, environment)
     kept_in = layout.folder / "jobs" / f"{physical_name(job)}.inputs.json"
     key = _inputs_key(layout, job, folder)
-    kept = read_json(kept_in)
+    kept = read_kept(kept_in)
     if kept and kept["key"] == key and all(Path(item["path"]).is_file() for item in kept["inputs"].values()):
         return {name: Input(Path(item["path"]), item["digest"]) for name, item in kept["inputs"].items()}
     found: dict[str, Input] = {}

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from mlinfra.files import read_json, write_json
+from mlinfra.files import read_kept, write_json
 from mlinfra_providers.handler import Found, Properties
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.programs import Program
@@ -43,7 +43,7 @@ class DriftSchedule(LocalHandler):
     def read(self, id_: str, inputs: Properties) -> Found | None:
         """Return the schedule that is kept; gone when its process is."""
         layout = self.layout(inputs)
-        kept = read_json(_file(layout, inputs))
+        kept = read_kept(_file(layout, inputs))
         if kept is None or (kept.get("baseline") and _program_name(kept) not in Supervisor(layout).status()):
             return None
         return Found(kept, {})

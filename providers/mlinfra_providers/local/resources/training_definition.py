@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlinfra.files import read_json, write_json
+from mlinfra.files import read_kept, write_json
 from mlinfra_providers.handler import Found, Properties
 from mlinfra_providers.local.resources.local_handler import LocalHandler
 
@@ -19,7 +19,7 @@ class TrainingDefinition(LocalHandler):
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
         """Return what the file says."""
-        found = read_json(self._file(inputs))
+        found = read_kept(self._file(inputs))
         return Found(found, {}) if found is not None else None
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
