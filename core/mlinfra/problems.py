@@ -94,6 +94,15 @@ class Waiting(MlinfraError):
     exit_code = 4
 
 
+NO_ROOM = "make room on the disk, then run this again: it goes on from there"
+_SIGNS_OF_NO_ROOM = ("no space left on device", "database or disk is full", "disk quota exceeded")
+
+
+def tells_no_room(text: str) -> bool:
+    """Whether a message, of whatever program, says that the disk is full."""
+    return any(sign in text.lower() for sign in _SIGNS_OF_NO_ROOM)
+
+
 def nearest(found: str, known: Iterable[str]) -> str:
     """Return the known name most like `found`, or an empty string when none is near."""
     matches = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)

@@ -24,7 +24,7 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from mlinfra.problems import MlinfraError
+from mlinfra.problems import MlinfraError, tells_no_room
 from mlinfra_providers.handler import Handler
 
 GROUP = "mlinfra.resources"
@@ -86,6 +86,8 @@ def _explained(method: Callable[..., Any]) -> Callable[..., Any]:
         except MlinfraError as error:
             _abort(context, f"{error.message}\n{error.remedy}".strip())
         except Exception as error:  # noqa: BLE001  the engine needs an answer whatever happened
+            if tells_no_room(str(error)):
+                _abort(context, str(error))
             logging.getLogger(__name__).error("%s", traceback.format_exc())
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(frame.filename).name}:{frame.lineno}"

@@ -73,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.remedy:
             print(f"  → {error.remedy}", file=sys.stderr)  # noqa: T201
         return 1
+    except OSError as error:
+        print(f"error: what the run made cannot be kept: {error}", file=sys.stderr)  # noqa: T201
+        return 1
 
 
 def launch(script: Path, found: Contract) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from filelock import FileLock, Timeout
 
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.digests import digest_tree, short
-from mlinfra.files import last_lines, read_json, write_json
-from mlinfra.problems import MlinfraError
+from mlinfra.files import last_lines, read_json, read_kept, write_json
+from mlinfra.problems import NO_ROOM, MlinfraError, tells_no_room
 from mlinfra.training.code import code_digest
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.run_record import (
@@ -107,8 +107,9 @@ def _explained(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror or error
         raise MlinfraError(
-            f"the training run in {place} cannot be kept: {error.strerror or error}",
+            f"the training run in {place} cannot be kept: {reason}",
             remedy="make room on the disk, then run it again: it starts from the beginning",
         ) from error
 
@@ -129,7 +130,7 @@ def _locked(place: Path, tell: Say) -> Iterator[None]:
 
 def _adopted(request: Request, layout: Layout, place: Path, tell: Say) -> RunRecord | None:
     """Return the run that was made of the same inputs, judged by today's checks, or None to make one."""
-    kept = read_json(place / "run.json")
+    kept = read_kept(place / "run.json")
     record = RunRecord.from_json(kept) if kept is not None else None
     if record is None or record.digest != request.digest:
         return None
@@ -170,7 +171,7 @@ def _make(request: Request, layout: Layout, place: Path, tell: Say) -> RunRecord
     started, clock = datetime.now(UTC), time.monotonic()
     outcome, peak = _run(request, folder, code, tell)
     seconds = time.monotonic() - clock
-    result = read_json(folder / "output" / "result.json") or {}
+    result = read_kept(folder / "output" / "result.json") or {}
     if outcome is None:
         outcome = result.get("outcome", FAILED)
     ended_well = outcome == FINISHED
@@ -178,6 +179,9 @@ def _make(request: Request, layout: Layout, place: Path, tell: Say) -> RunRecord
     metrics = result.get("metrics", {})
     checks = judge(request.accept, metrics)
     tail = [] if ended_well else last_lines(folder / "log.txt", TAIL_LINES)
+    if tells_no_room("\n".join(tail)):
+        # recorded, it would be adopted as the failure of a script that may be fine
+        raise MlinfraError("\n".join([f"training {request.job} found no room on the disk", *tail]), remedy=NO_ROOM)
     record = RunRecord(
         id=run_id(request.job, request.digest, attempt),
         job=request.job,
@@ -341,7 +345,7 @@ def _commit(folder: Path) -> str | None:
 
 def _tracked(record: RunRecord, layout: Layout, tracker: Tracker | None, place: Path) -> RunRecord:
     """Write the run to MLflow, unless it is there already as it is now."""
-    kept = read_json(place / "tracked.json") or {}
+    kept = read_kept(place / "tracked.json") or {}
     now = {"id": record.id, "accepted": record.accepted}
     if {name: kept.get(name) for name in now} == now:
         return replace(record, tracking_id=kept["tracking_id"])

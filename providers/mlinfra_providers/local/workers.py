@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from mlinfra.problems import MlinfraError, Refused
+from mlinfra.problems import NO_ROOM, MlinfraError, Refused, tells_no_room
 
 _TAIL_LINES = 20
 _ENVIRONMENT = {
@@ -172,6 +172,8 @@ def _answer(operation: Callable[..., Any], arguments: Mapping[str, Any]) -> dict
         return {"error": {"message": error.message, "remedy": error.remedy, "refused": isinstance(error, Refused)}}
     except Exception as error:  # noqa: BLE001 - the worker must answer, whatever a library raised
         traceback.print_exc()
+        if tells_no_room(str(error)):
+            return {"error": {"message": str(error).splitlines()[0], "remedy": NO_ROOM, "refused": False}}
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return {
             "error": {
