@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +44,10 @@ class Outcome:
 
 
 Watch = Callable[[Step], None]
+
+_TRACEBACK = "Traceback (most recent call last)"
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_SAYS_NOTHING = ("update failed", "refresh failed", "destroy failed", "preview failed")
 
 
 def read_events(log: Path, process: subprocess.Popen[Any], outcome: Outcome, watch: Watch) -> None:
@@ -97,7 +102,7 @@ def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
         outcome.counts = dict(summary.get("resourceChanges") or {})
     elif diagnostic := event.get("diagnosticEvent"):
         message = str(diagnostic.get("message", "")).strip()
-        if diagnostic.get("severity") == "error" and message:
+        if diagnostic.get("severity") == "error" and message and not message.endswith(_SAYS_NOTHING):
             outcome.errors.append(_readable(message, str(diagnostic.get("urn", ""))))
         elif diagnostic.get("severity") == "warning" and message and "from $PATH at" not in message:
             outcome.warnings.append(message)
@@ -115,11 +120,23 @@ def _tell(event: Mapping[str, Any], watch: Watch, *, done: bool, failed: bool = 
 def _readable(message: str, urn: str) -> str:
     """Return an error of the engine without the words that it puts around every message of a plugin."""
     text = message.removeprefix("error: ")
-    for prefix in ("rpc error: code = Unknown desc = ", f"{urn}: ", "sdk-v2/provider2.go:"):
+    for prefix in ("rpc error: code = Unknown desc = ", *([f"{urn}: "] if urn else []), "sdk-v2/provider2.go:"):
         text = text.replace(prefix, "")
+    if _TRACEBACK in text:
+        return _raised(text)
     lines = [line.strip(" *\t") for line in text.splitlines() if line.strip(" *\t")]
     lines = [line for line in lines if not line.endswith("error occurred:")]
     name = urn.rsplit("::", 1)[1] if "::" in urn else ""
     kind = urn.split("::")[2].rsplit(":", 1)[-1] if "::" in urn else ""
     head = f"{kind} {name}: " if name and kind != "Stack" else ""
     return head + "\n".join(lines)
+
+
+def _raised(text: str) -> str:
+    """Return what a person's own part of the program raised, and in which of its lines, of a whole traceback."""
+    frames = _FRAME.findall(text)
+    file, line = next(
+        (frame for frame in reversed(frames) if "/stacks/" in frame[0]), frames[-1] if frames else ("", "")
+    )
+    said = [each.strip() for each in text.splitlines() if each.strip()][-1]
+    return f"{file}:{line}: {said}" if file else said

@@ -24,7 +24,7 @@ import psutil
 from mlinfra.engine_events import Outcome, Watch, read_events
 from mlinfra.environment import Environment
 from mlinfra.passphrase import passphrase_file
-from mlinfra.problems import MlinfraError, Refused
+from mlinfra.problems import NO_ROOM, MlinfraError, Refused, tells_no_room
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
 
@@ -85,9 +85,10 @@ class PulumiStack:
         provider = self._environment.secrets_provider or "passphrase"
         done = self._run(["stack", "init", self.name, "--secrets-provider", provider, "--no-select"])
         if done.returncode and "already exists" not in done.stderr:
+            way_out = "check that the backend exists and that your credentials may write to it"
             raise MlinfraError(
                 f"the state of {self.name} cannot be created in {self.backend}: {_last_line(done.stderr)}",
-                remedy="check that the backend exists and that your credentials may write to it",
+                remedy=NO_ROOM if tells_no_room(done.stderr) else way_out,
             )
 
     def up(self, watch: Watch, *, preview_only: bool = False) -> Outcome:
@@ -176,8 +177,14 @@ class PulumiStack:
             )
         errors = list(dict.fromkeys(outcome.errors)) or [_last_line(output)]
         message = "\n".join(errors)
+        if self._environment.secrets_provider is None and "passphrase" in message:
+            return MlinfraError(
+                f"the secrets of {self.name} are encrypted with another passphrase: {message}",
+                remedy=f"bring {passphrase_file(self._repository)} (or PULUMI_CONFIG_PASSPHRASE) back from a copy",
+            )
         kind = Refused if "policy violation" in output.lower() and "mandatory" in output.lower() else MlinfraError
-        return kind(message, remedy=f"mend it and run mlinfra up {self.name} again; what was done is kept")
+        way_out = f"mend it and run mlinfra up {self.name} again; what was done is kept"
+        return kind(message, remedy=NO_ROOM if tells_no_room(message) else way_out)
 
     def _free_dead_locks(self) -> None:
         """Remove the locks of runs on this machine that are no more: a killed engine leaves its lock behind."""

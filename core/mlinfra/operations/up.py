@@ -77,6 +77,11 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
     progress.phase("previewing and applying")
     outcomes.append(stack.up(progress.step))
     status = _shift(session, stack, progress)
+    if not refresh and not all(item.as_wanted for item in status.endpoints):
+        progress.phase("not everything serves as it should: asking what is really there, and mending it")
+        outcomes.append(stack.refresh(progress.step))
+        outcomes.append(stack.up(progress.step))
+        status = _shift(session, stack, progress)
     return Summary(outcomes, trained, status, time.monotonic() - started)
 
 
