@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
 from google.protobuf import struct_pb2
 
 from mlinfra.resources import STACK_TYPE, Resource, Resources, hide_secrets
+
+_FRAMES = 8
 
 
 def record(program: Callable[[], object], *, project: str, stack: str) -> Resources:
@@ -90,11 +94,27 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
     asyncio.set_event_loop(loop)
     try:
         # Pulumi's settings are context variables: a context of its own leaves those of the caller alone
-        copy_context().run(execute)
+        with _short_stacks():
+            copy_context().run(execute)
     finally:
         loop.close()
         asyncio.set_event_loop(None)
     return Resources(sorted(monitor.recorded, key=lambda resource: resource.urn))
+
+
+@contextmanager
+def _short_stacks() -> Iterator[None]:
+    """Let the SDK see the nearest frames only: with each resource it sends the whole stack, which nobody reads here,
+    and reading that takes a fifth of the time of a registration."""
+    before = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = _FRAMES
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = before
 
 
 def _value(value: struct_pb2.Value) -> Any:

@@ -19,8 +19,9 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     assert isinstance(endpoint, Endpoint)
     upstreams: dict[str, Any] = {}
     for deployment in part.deployments:
-        upstreams[deployment.release.short] = _server(endpoint, deployment, links).output("port")
-    serving = part.deployments[0].release if part.deployments else None
+        short = deployment.release.short
+        upstreams[short] = _server(endpoint, deployment, short, links).output("port")
+    serving = next(iter(upstreams), None)
     traffic = PluginResource(
         "mlinfra:local:Traffic",
         endpoint.name,
@@ -28,7 +29,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             "environment": links.environment.name,
             "endpoint": physical_name(endpoint),
             "upstreams": upstreams,
-            "weights": {serving.short: 100} if serving else {},
+            "weights": {serving: 100} if serving else {},
             "generation": 0,
             "rollout": endpoint.rollout.spec(),
             "scale": endpoint.scale.spec(),
@@ -37,20 +38,21 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         outputs=["url"],
         options=options(links),
     )
-    return links.giving(part, name=physical_name(endpoint), url=traffic.output("url"), release=serving, traffic=traffic)
+    release = part.deployments[0].release if part.deployments else None
+    return links.giving(part, name=physical_name(endpoint), url=traffic.output("url"), release=release, traffic=traffic)
 
 
-def _server(endpoint: Endpoint, deployment: Deployment, links: Links) -> PluginResource:
+def _server(endpoint: Endpoint, deployment: Deployment, short: str, links: Links) -> PluginResource:
     release, served = deployment.release, deployment.part
     assert isinstance(served, Endpoint)
     registry = links.of(served.model)
     version = PluginResource(
         "mlinfra:local:ModelVersion",
-        f"{endpoint.name}-{release.short}",
+        f"{endpoint.name}-{short}",
         {
             "environment": links.environment.name,
             "model": registry["name"],
-            "release": release.short,
+            "release": short,
             **version_inputs(release),
             "artifacts": links.environment.artifacts,
         },
@@ -58,11 +60,11 @@ def _server(endpoint: Endpoint, deployment: Deployment, links: Links) -> PluginR
     )
     return PluginResource(
         "mlinfra:local:Server",
-        f"{endpoint.name}-{release.short}",
+        f"{endpoint.name}-{short}",
         {
             "environment": links.environment.name,
             "endpoint": physical_name(endpoint),
-            "release": release.short,
+            "release": short,
             "artifact": release.identity.artifact,
             "runtime": served.runtime,
             "cpus": served.compute.cpus,
