@@ -26,12 +26,11 @@ from mlinfra.environment import Environment
 from mlinfra.passphrase import passphrase_file
 from mlinfra.problems import NO_ROOM, MlinfraError, Refused, tells_no_room
 from mlinfra.repository import Repository
-from mlinfra.resources import Resources
+from mlinfra.state import PROJECT, backend_of, checkpoint_of, read_checkpoint
 
 if TYPE_CHECKING:
     from mlinfra_engine.install import Engine
 
-PROJECT = "mlinfra"
 _INTERRUPTED = 130
 _CLOCK_SECONDS = 2.0
 
@@ -67,7 +66,7 @@ class PulumiStack:
     def export(self) -> Mapping[str, Any]:
         """Return the exported state, secrets encrypted; empty before the first `up`."""
         if self.checkpoint is not None:
-            return _read_checkpoint(self.checkpoint)
+            return read_checkpoint(self.checkpoint)
         done = self._run(["stack", "export", "--stack", self.name])
         if done.returncode:
             if "no stack named" in done.stderr:
@@ -200,54 +199,6 @@ class PulumiStack:
             if same_machine and not _engine_runs(int(holder.get("pid", 0)), path.stat().st_mtime):
                 for file in (path, path.with_name(f"{path.name}.attrs")):
                     file.unlink(missing_ok=True)
-
-
-def backend_of(repository: Repository, environment: Environment) -> str:
-    """Return the URL of the backend that keeps an environment's state."""
-    return environment.state or f"file://{repository.data / 'state'}"
-
-
-def checkpoint_of(repository: Repository, environment: Environment) -> Path | None:
-    """Return the file that holds an environment's state, or None when the backend is not a folder."""
-    backend = backend_of(repository, environment)
-    if not backend.startswith("file://"):
-        return None
-    return Path(backend.removeprefix("file://")) / ".pulumi" / "stacks" / PROJECT / f"{environment.name}.json"
-
-
-def read_state(repository: Repository, environment: Environment, stack: Callable[[], PulumiStack | None]) -> Resources:
-    """Return the resources of the last `up`; a backend that is a folder is read without the engine.
-
-    Raises:
-        MlinfraError: the state cannot be read, or another backend needs an engine and there is none.
-    """
-    checkpoint = checkpoint_of(repository, environment)
-    if checkpoint is not None:
-        return Resources.from_state(_read_checkpoint(checkpoint))
-    engine = stack()
-    if engine is None:
-        raise MlinfraError(
-            f"reading the state in {environment.state} needs the Pulumi engine", remedy="python -m mlinfra_engine"
-        )
-    return Resources.from_state(engine.export())
-
-
-def was_cut_off(state: Mapping[str, Any]) -> bool:
-    """Whether the run that left this state was killed while it changed something: it may not know what is there."""
-    latest = state.get("deployment") or state.get("checkpoint", {}).get("latest") or {}
-    return bool(latest.get("pending_operations"))
-
-
-def _read_checkpoint(path: Path) -> Mapping[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise MlinfraError(
-            f"the state in {path} is damaged: {error}", remedy=f"the state before it is in {path}.bak"
-        ) from error
-    return found
 
 
 def _engine_runs(pid: int, locked_at: float) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 from mlinfra.diff import Change, ResourceChange, difference
 from mlinfra.operations.session import Session
 from mlinfra.program import record_program
-from mlinfra.pulumi_stack import PROJECT, read_state
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
+from mlinfra.state import PROJECT, read_state
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mlinfra.adapters import Adapter, ResolvedPart, Service, load_adapter
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra.problems import WrongUse, nearest
-from mlinfra.pulumi_stack import PulumiStack
 from mlinfra.repository import Repository
 from mlinfra.resolve import Declared, Resolved, resolve
+
+if TYPE_CHECKING:
+    from mlinfra.pulumi_stack import PulumiStack
 
 P = TypeVar("P", bound=Part)
 
@@ -50,12 +52,14 @@ class Session:
 
     def stack(self, say: Callable[[str], None]) -> PulumiStack:
         """Return the Pulumi stack, with an engine that is ready; `say` is told when one must be installed first."""
+        from mlinfra.pulumi_stack import PulumiStack
         from mlinfra_engine.install import ensure
 
         return PulumiStack(self.repository, self.environment, ensure(say))
 
     def known_stack(self) -> PulumiStack | None:
         """Return the Pulumi stack if an engine is there; install nothing."""
+        from mlinfra.pulumi_stack import PulumiStack
         from mlinfra_engine.install import find
 
         engine = find()

@@ -17,9 +17,10 @@ from mlinfra.operations.session import Session
 from mlinfra.operations.status import EndpointStatus, Status, status_of
 from mlinfra.operations.train import Trained, train
 from mlinfra.problems import Refused
-from mlinfra.pulumi_stack import PulumiStack, was_cut_off
+from mlinfra.pulumi_stack import PulumiStack
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
+from mlinfra.state import was_cut_off
 
 
 @dataclass(frozen=True)
