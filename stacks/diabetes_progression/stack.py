@@ -36,7 +36,5 @@ api = stack.add(
     )
 )
 stack.add(
-    DriftMonitor(
-        "diabetes-progression", endpoint=api, baseline=train, every="6h", thresholds={"bmi": linf() <= 0.3}
-    )
+    DriftMonitor("diabetes-progression", endpoint=api, baseline=train, every="6h", thresholds={"bmi": linf() <= 0.3})
 )
