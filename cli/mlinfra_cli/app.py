@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 
-OBJECTS_TO_COLLECT = 100_000
+OBJECTS_TO_COLLECT = 500_000
 
 
 def main() -> None:
     """Run the command line; exit with its code."""
-    # imports and plans make many objects that stay: by default the collector walks all of them dozens of times
+    # imports and plans make many objects that stay: the collector would walk all of them, dozens of times by default
     gc.set_threshold(OBJECTS_TO_COLLECT)
     try:
         from mlinfra_cli.commands import app
