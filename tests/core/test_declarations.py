@@ -127,6 +127,10 @@ def test_every_problem_of_a_declaration_is_said_at_once() -> None:
         (lambda: Rollout(bake="5 minutes"), "a duration is a whole number above 0 and a unit: 30s, 5m, 1h, 14d"),
         (lambda: store(features=[]), "FeatureStore('weather').features: is not valid"),
         (lambda: store(source="features"), "expected file.py:function"),
+        (
+            lambda: store(features=[Feature("a"), Feature("b"), Feature("a", "int64")]),
+            "features: 'a' is declared twice",
+        ),
         (lambda: store("a" * 64), "FeatureStore('" + "a" * 64 + "').name"),
         (lambda: TrainingJob("a", code="train"), "expected file.py"),
         (lambda: TrainingJob("a", code="a.py", params={"a b": 1}), "TrainingJob('a').params.a b: is not valid"),

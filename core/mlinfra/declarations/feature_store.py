@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from mlinfra.declarations.part import STRICT, Declaration, Identifier, Items, Part, described
@@ -49,3 +49,11 @@ class FeatureStore(Part):
     refresh: Duration | None = None
     online: bool = True
     ttl: Duration | None = None
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [feature.name for feature in self.features]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise ValueError(f"features: {name!r} is declared twice")
+        return self
