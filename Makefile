@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 .PHONY: help demo test test-long lint bench docs capture clean engine
 help:
 	@echo "make demo       set up, run the main job on real data, take it down (KEEP=1 keeps it)"
-	@echo "make test       set up and run the tests"
+	@echo "make test       set up and run the tests; ARGS='tests/core -k name' runs some, without coverage"
 	@echo "make test-long  the slowest scenarios"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      ratios against peers and bare parts"
@@ -44,9 +44,14 @@ demo: engine
 	@$(BIN)/python tests/demo/demo.py
 
 test: engine
-	@$(BIN)/python -m coverage run -m pytest -m 'not long' $(ARGS)
+ifdef ARGS
+	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
+else
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest -m 'not long'
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --skip-covered --skip-empty | tail -n 40
+endif
 
 test-long: engine
 	@$(BIN)/python -m pytest -m long $(ARGS)
