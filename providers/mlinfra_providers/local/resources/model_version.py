@@ -11,7 +11,7 @@ from mlinfra_providers.local.resources.local_handler import LocalHandler
 
 
 class ModelVersion(LocalHandler):
-    """Immutable. The same artifact is the same version, whichever release brings it."""
+    """Immutable. The same artifact is the same version, whichever releases bring it: each has a tag of its own."""
 
     outputs: ClassVar[tuple[str, ...]] = ("version",)
     immutable: ClassVar[frozenset[str]] = frozenset({"environment", "model", "artifact"})
@@ -29,12 +29,13 @@ class ModelVersion(LocalHandler):
         if version is None:
             return None
         tags = version["tags"]
+        run = tags.get(_of_release(inputs))
         found = {
-            "release": tags.get("release"),
+            "release": inputs["release"] if run else None,
             "runtime": tags.get("runtime"),
             "runtimeVersion": tags.get("runtime_version"),
             "signature": json.loads(tags.get("signature", "{}")),
-            "run": tags.get("run"),
+            "run": run,
         }
         return Found({**inputs, **found}, {"version": version["version"]})
 
@@ -51,11 +52,14 @@ def _version(registry: Registry, inputs: Properties) -> dict[str, Any] | None:
     return next((item for item in model["versions"] if item["digest"] == inputs["artifact"]), None)
 
 
+def _of_release(inputs: Properties) -> str:
+    return f"release.{inputs['release']}"
+
+
 def _tags(inputs: Properties) -> dict[str, str]:
     return {
-        "release": inputs["release"],
+        _of_release(inputs): inputs["run"],
         "runtime": inputs["runtime"],
         "runtime_version": inputs["runtimeVersion"],
         "signature": json.dumps(inputs["signature"], sort_keys=True),
-        "run": inputs["run"],
     }
