@@ -28,6 +28,12 @@ class EndpointStatus:
         wanted = [self.wanted.short] if self.wanted else []
         return [item.release for item in with_traffic] == wanted and all(item.healthy for item in with_traffic)
 
+    @property
+    def serves(self) -> bool:
+        """Whether all releases that get requests are healthy, whoever gave them to these; nothing is wanted: True."""
+        with_traffic = [item for item in self.serving.releases if item.weight > 0]
+        return self.wanted is None or (bool(with_traffic) and all(item.healthy for item in with_traffic))
+
 
 @dataclass(frozen=True)
 class Status:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mlinfra.adapters import ResolvedPart
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.diff import Change
 from mlinfra.engine_events import Outcome
@@ -14,10 +14,9 @@ from mlinfra.operations.alone import alone
 from mlinfra.operations.plan import plan_of
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
-from mlinfra.operations.status import EndpointStatus, Status, status_of
+from mlinfra.operations.status import Status, status_of
 from mlinfra.operations.train import Trained, train
 from mlinfra.problems import Refused
-from mlinfra.pulumi_stack import PulumiStack
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
 from mlinfra.state import was_cut_off
@@ -75,14 +74,16 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
         trained = train(session, progress, again=again)
         if any(item.releases for item in trained):
             session = Session.open(session.repository, session.environment.name)
+    served = _served(status_of(session))
     progress.phase("previewing and applying")
     outcomes.append(stack.up(progress.step))
-    status = _shift(session, stack, progress)
-    if not refresh and not all(item.as_wanted for item in status.endpoints):
+    status = status_of(session)
+    if not refresh and not all(item.serves for item in status.endpoints):
         progress.phase("not everything serves as it should: asking what is really there, and mending it")
         outcomes.append(stack.refresh(progress.step))
         outcomes.append(stack.up(progress.step))
-        status = _shift(session, stack, progress)
+        status = status_of(session)
+    _say_what_was_skipped(status, served, progress)
     return Summary(outcomes, trained, status, time.monotonic() - started)
 
 
@@ -113,25 +114,21 @@ def _must_declare_first(session: Session) -> bool:
     return any(change.part in needed and change.change is not Change.SAME for change in plan_of(session).changes)
 
 
-def _shift(session: Session, stack: PulumiStack, progress: Progress) -> Status:
-    """Give the wanted release all the traffic where another one has it, and record that."""
-    status = status_of(session)
-    behind = [item for item in status.endpoints if _deployed_beside(item)]
-    for item in behind:
-        assert item.wanted is not None
-        progress.phase(f"moving the traffic of {item.part.part.name} to {item.wanted.short}")
-        progress.note("all at once: steps and gates of a rollout are declared, but not carried out by this version")
-        session.service.shift(_physical(item.part), {item.wanted.short: 100}, item.serving.generation + 1)
-    if not behind:
-        return status
-    stack.refresh(progress.step)
-    return status_of(session)
+def _served(status: Status) -> Mapping[str, frozenset[str]]:
+    """Return the releases that get requests, by endpoint."""
+    return {
+        item.serving.endpoint: frozenset(release.release for release in item.serving.releases if release.weight)
+        for item in status.endpoints
+    }
 
 
-def _deployed_beside(item: EndpointStatus) -> bool:
-    there = {release.release for release in item.serving.releases if release.healthy}
-    return item.wanted is not None and item.wanted.short in there and not item.as_wanted
-
-
-def _physical(part: ResolvedPart) -> str:
-    return part.part.renamed_from or part.part.name
+def _say_what_was_skipped(status: Status, before: Mapping[str, frozenset[str]], progress: Progress) -> None:
+    for item in status.endpoints:
+        endpoint, known = item.part.part, before[item.serving.endpoint]
+        assert isinstance(endpoint, Endpoint)
+        by_steps = endpoint.rollout.steps != (100,) or endpoint.rollout.gates
+        if known and known != _served(status)[item.serving.endpoint] and by_steps:
+            progress.note(
+                f"{endpoint.name}: the new release took the traffic at once; "
+                "steps and gates of a rollout are declared, but not carried out by this version"
+            )

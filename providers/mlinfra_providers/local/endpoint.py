@@ -29,6 +29,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             "environment": links.environment.name,
             "endpoint": physical_name(endpoint),
             "upstreams": upstreams,
+            "release": serving,
             "weights": {serving: 100} if serving else {},
             "generation": 0,
             "rollout": endpoint.rollout.spec(),

@@ -14,9 +14,9 @@ from mlinfra_providers.local.traffic import Traffic
 
 
 class TrafficSplit(LocalHandler):
-    """A first release gets all the traffic. After that, declared weights count only with a newer generation.
+    """Declared weights count when another release is declared to serve, or with a newer generation.
 
-    Whoever shifts (a rollout, a rollback, a person) does so with a newer generation, so that no `up` undoes it.
+    Between that, whoever shifts (a rollout, a rollback, a person) has the last word, and no `up` undoes it.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("url",)
@@ -49,14 +49,14 @@ class TrafficSplit(LocalHandler):
         return Found(found, {"url": f"http://{HOST}:{router.port}"})
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
-        """Change who is behind the endpoint; who serves stays, unless a newer generation or its end says otherwise."""
+        """Change who is behind the endpoint; who serves stays, unless another release is declared, or it leaves."""
         router = self._router(new)
         port = router.start()
         wanted = _ports(new["upstreams"])
         known = router.traffic() or Traffic(0)
-        newer = new["generation"] > known.generation
+        decided = old.get("release") != new.get("release") or new["generation"] > known.generation
         stays = {release: weight for release, weight in known.weights.items() if weight and release in wanted}
-        weights = stays if sum(stays.values()) == 100 and not newer else new["weights"]
+        weights = stays if sum(stays.values()) == 100 and not decided else new["weights"]
         leaving = {release: at for release, at in known.upstreams.items() if release not in wanted}
         if weights:
             self._apply(router, weights, {**leaving, **wanted}, new)
