@@ -163,11 +163,15 @@ class _Written:
             ),
         )
         self.problems = problems
+        known = {part.key: part for item in declared.stacks for part in item.stack.parts}
+        # a release names the parts as they were called when it was made
+        former = {f"{part.plural}.{part.renamed_from}": part for part in known.values() if part.renamed_from}
+        named = {**former, **known}
         self.parts = [
             (
                 declared_stack,
                 overrides.apply(part, part.key),
-                _deployments(declared, part, overrides, problems) if isinstance(part, Endpoint) else [],
+                _deployments(declared, part, named, overrides, problems) if isinstance(part, Endpoint) else [],
             )
             for declared_stack, part in _parts(declared, problems)
         ]
@@ -219,15 +223,16 @@ def _refusals(declared: Declared, adapter: Adapter, parts: Iterable[ResolvedPart
 
 
 def _deployments(
-    declared: Declared, endpoint: Endpoint, overrides: Overrides, problems: list[Problem]
+    declared: Declared,
+    endpoint: Endpoint,
+    named: Mapping[str, Part],
+    overrides: Overrides,
+    problems: list[Problem],
 ) -> list[Deployment]:
-    known = {part.key: part for item in declared.stacks for part in item.stack.parts}
-    # a release names the parts as they were called when it was made
-    former = {f"{part.plural}.{part.renamed_from}": part for part in known.values() if part.renamed_from}
     made = []
     for release, frozen in _wanted(declared, endpoint, problems):
         try:
-            spec_part = from_spec(Endpoint, release.identity.spec, {**former, **known})
+            spec_part = from_spec(Endpoint, release.identity.spec, named)
         except ValidationError as error:
             file = str(release_file(release))
             problems.extend(problems_of(error, Endpoint, file=file, line=0, prefix="identity.spec"))

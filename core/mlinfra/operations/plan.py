@@ -27,24 +27,18 @@ class Plan:
         """Whether an `up` would touch anything."""
         return any(change.change is not Change.SAME for change in self.changes)
 
-    def of_part(self, key: str | None) -> list[ResourceChange]:
-        """Return the changes of one part; of None, those of raw resources."""
-        return [change for change in self.changes if change.part == key]
-
     def to_json(self) -> dict[str, Any]:
         """Return the documented shape of `plan --json`, version 1."""
-        keys = [part.key for part in self.session.resolved.parts]
-        gone = sorted({change.part for change in self.changes if change.part and change.part not in keys})
-        raw = [None] if self.of_part(None) else []
+        # sorted by part: those that are gone come after those that are declared, raw resources last
+        parts: dict[str | None, list[Any]] = {part.key: [] for part in self.session.resolved.parts}
+        for change in self.changes:
+            parts.setdefault(change.part, []).append(change.to_json())
         return {
             "version": 1,
             "environment": self.session.environment.name,
             "target": self.session.environment.target,
             "resources": [resource.to_json() for resource in self.resources.all],
-            "parts": [
-                {"part": key, "changes": [change.to_json() for change in self.of_part(key)]}
-                for key in [*keys, *gone, *raw]
-            ],
+            "parts": [{"part": key, "changes": changes} for key, changes in parts.items()],
             "problems": [],
         }
 
