@@ -24,12 +24,12 @@ class TestPlan:
         changes = {
             item["part"]: [change["change"] for change in item["changes"]] for item in first.plan_before["parts"]
         }
-        assert changes == dict.fromkeys(PARTS, ["create"])
+        assert changes == {key: ["create"] for key in PARTS}
         assert first.plan_before["problems"] == []
 
     def test_after_it_nothing_changes(self, first: First) -> None:
         changes = {item["part"]: {change["change"] for change in item["changes"]} for item in first.plan_after["parts"]}
-        assert changes == dict.fromkeys(PARTS, {"same"})
+        assert changes == {key: {"same"} for key in PARTS}
 
     def test_it_is_what_the_engine_previews(self, first: First) -> None:
         previewed = {step["newState"]["urn"]: step["newState"] for step in first.preview["steps"]}
