@@ -203,7 +203,7 @@ def picture(command: str, lines: Sequence[str]) -> str:
         color_system="truecolor",
         highlight=False,
     )
-    console.print(Text.assemble(f"$ {command}", "bold"))
+    console.print(Text(f"$ {command}", style="bold"))
     for line in lines:
         console.print(Text.from_ansi(line), soft_wrap=True)
     svg = console.export_svg(title=command, theme=MONOKAI, unique_id="capture")

@@ -213,13 +213,11 @@ def show_drift(result: Mapping[str, Any]) -> None:
     """Show a drift measurement, what decides first."""
     columns = sorted(result["columns"], key=lambda column: (_RANKS.index(column["verdict"]), -(column["value"] or 0.0)))
     verdict = str(result["verdict"])
-    window = result["window"]
-    span = f"{_moment(window['start'], 'the beginning')} to {_moment(window['end'], 'now')}"
     render.show(
         text((result["endpoint"], "name"), ": ", (verdict, _VERDICTS[verdict])),
         text(
-            f"release {result['release']}, {counted(result['rows'], 'row')} from {span}, "
-            f"against {counted(result['baseline_rows'], 'row')} of training",
+            f"release {result['release']}, {counted(result['rows'], 'row')} from {_span(result['window'])}, "
+            f"against {result['baseline_rows']} of training",
         ),
         text(),
     )
@@ -231,8 +229,12 @@ def show_drift(result: Mapping[str, Any]) -> None:
             render.show(text((f"{column['column']}: ", "name"), column["note"]))
 
 
-def _moment(iso: str | None, unlimited: str) -> str:
-    return iso[:19].replace("T", " ") + " UTC" if iso else unlimited
+def _span(window: Mapping[str, str | None]) -> str:
+    """Return a window as people read it; a day that is the same is said once."""
+    start, end = (str(window[name] or "")[:19].replace("T", " ") for name in ("start", "end"))
+    if start[:10] == end[:10]:
+        end = end[11:]
+    return f"{start or 'the beginning'} to {end or 'now'}{' UTC' if start or end else ''}"
 
 
 def _drift_row(column: Mapping[str, Any]) -> tuple[Cell, ...]:
