@@ -90,7 +90,9 @@ class Repository:
         releases: dict[str, Release] = {}
         lines = Lines(environment_file.lines, environment_file.name, lock_file.lines, lock_file.name)
         if environment is not None:
-            problems += self._incoherent(environment, environment_file, {problem.path for problem in problems})
+            # of what is written twice, the first counts, and may be wrong as well
+            said = {problem.path for problem in problems if problem not in environment_file.problems}
+            problems += self._incoherent(environment, environment_file, said)
             for folder in environment.stacks if isinstance(environment_file.value.get("stacks"), list) else ():
                 stack = self._stack(folder, environment_file, problems)
                 if stack is not None:
