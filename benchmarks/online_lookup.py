@@ -58,15 +58,17 @@ ways = {{
     "checked": lambda key: store.online("sensors", [key]),
     "fast": lambda key: store.lookup([f"sensors:{{name}}" for name in columns], "sensor", [key]),
 }}
-times = {{way: [] for way in ways}}
+times = {{way: [] for way in (*ways, "cpu")}}
 for number in range({WARM_UP + LOOKUPS}):
     for way, look in ways.items():
-        started = time.perf_counter()
+        started, begun = time.perf_counter(), time.thread_time()
         found = look(f"s{{number % {ENTITIES}}}")
-        took = time.perf_counter() - started
+        took, worked = time.perf_counter() - started, time.thread_time() - begun
         assert found[0]["feature_0"] is not None
         if number >= {WARM_UP}:
             times[way].append(1000 * took)
+            if way == "checked":
+                times["cpu"].append(1000 * worked)
 print(json.dumps(times))
 """
 
@@ -95,11 +97,11 @@ def run() -> Iterator[Result]:
             raise RuntimeError(done.stderr)
         inside: dict[str, list[float]] = json.loads(done.stdout)
     slowest = percentile(inside["checked"], 0.99)
-    fast = inside["fast"]
     yield Result(
         "online lookup of one key",
-        f"{_shown(inside['checked'])} ms (p50/p95/p99 of {LOOKUPS:,}), {len(COLUMNS)} features of {ENTITIES:,} keys",
-        f"{_shown(fast)} ms by Feast alone",
+        f"{_shown(inside['checked'])} ms (p50/p95/p99 of {LOOKUPS:,}; CPU {_shown(inside['cpu'])} ms), "
+        f"{len(COLUMNS)} features of one of {ENTITIES:,} keys",
+        f"{_shown(inside['fast'])} ms by Feast alone",
         f"p99 is {slowest / MOST_MS:.2f} of the limit",
         f"< {MOST_MS:g} ms at p99",
         slowest < MOST_MS,
