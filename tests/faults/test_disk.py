@@ -61,7 +61,7 @@ def _nothing_registered(repository: Repository, before: str) -> None:
     assert all(repository.answers() for _ in range(20))
 
 
-@pytest.mark.parametrize("size", ["4k", "24k"])
+@pytest.mark.parametrize("size", [pytest.param("4k", marks=pytest.mark.long), "24k"])
 def test_no_room_for_a_run(well: Repository, size: str) -> None:
     """Too little for the copy of the code; enough for it, and too little for the model."""
     before, slope = well.status()["wanted"], well.slope

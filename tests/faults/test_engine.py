@@ -87,8 +87,9 @@ def test_a_plugin_that_is_killed(well: Repository) -> None:
     plugin.send_signal(signal.SIGKILL)
     ended = command.wait()
     assert ended.code == 1, ended.seen
-    assert "rpc error" not in ended.stderr
-    assert "mlinfra up dev" in ended.stderr
+    assert "the plugin that makes it was killed" in ended.stderr
+    assert "provider author" not in ended.stderr
+    assert "mlinfra up dev goes on from here" in ended.stderr
     _completed(well)
 
 

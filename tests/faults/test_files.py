@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_the_routes_of_a_router_that_dies(well: Repository) -> None:
     well.assert_well()
 
 
+@pytest.mark.long
 def test_the_definition_of_a_program(well: Repository) -> None:
     path = _only(well.layout.supervisor_programs, "server.*.ini")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -147,25 +149,41 @@ def test_the_definition_of_a_program(well: Repository) -> None:
     well.assert_well()
 
 
-def test_a_model_that_was_changed_is_refused_before_it_is_loaded(well: Repository) -> None:
-    """What serves has it in memory and goes on; no new server starts with it."""
-    release = well.status()["releases"][0]["release"]
-    path = well.layout.endpoint("tiny") / "models" / release / "model.joblib"
+def _change(path: Path) -> None:
     whole = path.read_bytes()
     path.chmod(0o600)
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    name = well.server().name
-    pid = well.server().pid
-    assert pid is not None
-    psutil.Process(pid).kill()
-    until(lambda: well.programs()[name].state in ("EXITED", "FATAL"), "the server is not started again")
-    found = well.status()
-    assert not found["as_wanted"]
-    assert "was changed: expected sha256:" in found["releases"][0]["last_failure"]
+
+
+def test_a_model_that_was_changed_is_refused_before_it_is_loaded(well: Repository) -> None:
+    """The copy that a server reads when it starts. The next `up` takes another copy from the store."""
+    serving = well.server()
+    release = serving.name.split("/")[2].partition("-")[0]
+    _change(well.layout.endpoint("tiny") / "models" / release / "model.joblib")
+    assert serving.pid is not None
+    psutil.Process(serving.pid).kill()
+    until(lambda: well.programs()[serving.name].state in ("EXITED", "FATAL"), "the server is given up")
+    [found] = well.status()["releases"]
+    assert not found["healthy"]
+    assert "nothing of it was loaded" in found["last_failure"]
+    well.up()
+    well.assert_well()
+
+
+def test_an_artifact_that_was_changed_in_the_store(well: Repository) -> None:
+    """Nothing new starts with it; what serves goes on."""
+    state = json.loads(well.checkpoint.read_text())["checkpoint"]["latest"]["resources"]
+    [artifact] = [item["inputs"]["artifact"] for item in state if item["type"] == "mlinfra:local:Server"]
+    path = well.root / ".mlinfra" / "artifacts" / "trees" / artifact.removeprefix("sha256:") / "model.joblib"
+    whole = path.read_bytes()
+    _change(path)
+    well.another_server()
     ended = well.run("up", "dev")
     assert ended.code == 1, ended.seen
-    assert f"{path.parent} was changed: expected sha256:" in ended.stderr
+    assert f"{path} was changed: expected sha256:" in ended.stderr
     assert "nothing of it was used" in ended.stderr
+    assert well.answers()
+    assert len([name for name in well.programs() if name.startswith("server/")]) == 1
     path.write_bytes(whole)
     well.up()
     well.assert_well()
