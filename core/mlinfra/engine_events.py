@@ -45,6 +45,7 @@ class Outcome:
 
 Watch = Callable[[Step], None]
 
+PLUGIN_ENDED = "the plugin that makes it was killed by somebody, or because memory ran out"
 _TRACEBACK = "Traceback (most recent call last)"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _SAYS_NOTHING = ("update failed", "refresh failed", "destroy failed", "preview failed")
@@ -124,6 +125,8 @@ def _readable(message: str, urn: str) -> str:
         text = text.replace(prefix, "")
     if _TRACEBACK in text:
         return _raised(text)
+    if "exited prematurely" in text:
+        text = PLUGIN_ENDED
     lines = [line.strip(" *\t") for line in text.splitlines() if line.strip(" *\t")]
     lines = [line for line in lines if not line.endswith("error occurred:")]
     name = urn.rsplit("::", 1)[1] if "::" in urn else ""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from mlinfra.engine_events import Outcome, Watch, read_events
+from mlinfra.engine_events import PLUGIN_ENDED, Outcome, Watch, read_events
 from mlinfra.environment import Environment
 from mlinfra.passphrase import passphrase_file
 from mlinfra.problems import NO_ROOM, MlinfraError, Refused, tells_no_room
@@ -183,6 +183,8 @@ class PulumiStack:
             )
         kind = Refused if "policy violation" in output.lower() and "mandatory" in output.lower() else MlinfraError
         way_out = f"mend it and run mlinfra up {self.name} again; what was done is kept"
+        if PLUGIN_ENDED in message:
+            way_out = f"mlinfra up {self.name} goes on from here"
         return kind(message, remedy=NO_ROOM if tells_no_room(message) else way_out)
 
     def _free_dead_locks(self) -> None:
@@ -242,4 +244,4 @@ def _last_line(text: str) -> str:
 
 def _lock_holder(output: str) -> str:
     found = [line.strip() for line in output.splitlines() if "created by" in line]
-    return found[0] if found else "it does not say which"
+    return found[0][found[0].index("created by") :] if found else "it does not say which"

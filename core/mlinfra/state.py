@@ -66,6 +66,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         return {}
     except ValueError as error:
         raise MlinfraError(
-            f"the state in {path} is damaged: {error}", remedy=f"the state before it is in {path}.bak"
+            f"the state in {path} is damaged: {error}",
+            remedy=f"bring back the one before it: cp {path}.bak {path} && mlinfra up {path.stem} --refresh",
         ) from error
     return found

@@ -6,9 +6,8 @@ from mlinfra.resources import Resources
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.ports import Ports
 from mlinfra_providers.local.programs import name_of
-from mlinfra_providers.local.resources.server import program_name
+from mlinfra_providers.local.resources.server import Server, program_name
 from mlinfra_providers.local.router import Router
-from mlinfra_providers.local.supervisor import Supervisor
 
 SERVER = "mlinfra:local:Server"
 
@@ -20,8 +19,9 @@ def end_unrecorded(layout: Layout, recorded: Resources) -> list[str]:
     ended = [name for name in sorted(name_of(file.stem) for file in files) if name not in known]
     ended = [name for name in ended if not _behind_its_endpoint(layout, name)]
     for name in ended:
-        Supervisor(layout).remove_program(name)
-        Ports(layout).release(name)
+        _, endpoint, rest = name.split("/")
+        inputs = {"environment": layout.environment, "endpoint": endpoint, "release": rest.rpartition("-")[0]}
+        Server(layout.repository).delete(name, inputs)
     return ended
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mlinfra.digests import digest_json, short
-from mlinfra.problems import MlinfraError
+from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.handler import Found, Properties
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.ports import HOST, Ports
@@ -67,8 +67,14 @@ class Server(LocalHandler):
             shutil.rmtree(_model_folder(layout, inputs), ignore_errors=True)
 
     def _model(self, layout: Layout, inputs: Properties) -> Path:
-        folder = _model_folder(layout, inputs)
-        return self.artifacts(inputs).get_tree(inputs["artifact"], folder)
+        folder, store = _model_folder(layout, inputs), self.artifacts(inputs)
+        try:
+            return store.get_tree(inputs["artifact"], folder)
+        except Refused:
+            if not folder.exists():
+                raise
+            shutil.rmtree(folder)  # a copy that was changed; the store's own is checked as it comes
+            return store.get_tree(inputs["artifact"], folder)
 
 
 def program_name(inputs: Properties) -> str:
