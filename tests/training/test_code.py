@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from mlinfra.problems import MlinfraError
-from mlinfra.training.code import code_digest, libraries
+from mlinfra.training.code import _owners, code_digest, libraries
 
 
 @pytest.fixture
@@ -51,6 +52,13 @@ def test_libraries_are_those_that_are_imported(folder: Path) -> None:
     assert "mlinfra-toolkit" not in found
     (folder / "helper.py").write_text("import hypothesis.strategies")
     assert "hypothesis" in libraries(folder)
+
+
+def test_a_library_is_found_by_any_module_that_it_brings() -> None:
+    known = metadata.packages_distributions()
+    for module in ("sklearn", "pandas", "yaml", "ruamel", "google", "pulumi", "six", "typing_extensions", "hypothesis"):
+        assert _owners({module}) == set(known[module]), module
+    assert _owners({"no_such_module"}) == set()
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
