@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.ports import HOST
 from mlinfra_providers.local.resources.drift_schedule import baseline_folder, job_command
-from mlinfra_providers.local.resources.server import ready_url
+from mlinfra_providers.local.resources.server import ready_path
 from mlinfra_providers.local.router import Router
 from mlinfra_providers.local.supervisor import Supervisor
 from mlinfra_providers.local.traffic import Observed, Traffic, Upstream
@@ -153,11 +154,12 @@ class LocalService:
 
 def _ask(port: int, endpoint: str) -> str | None:
     """Return the artifact that a server says it has loaded, or None when it does not answer."""
-    import httpx
-
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)  # a proxy of this machine's is not asked
     try:
-        answer = httpx.get(ready_url(endpoint, port), timeout=5)
-        answer.raise_for_status()
-    except httpx.HTTPError:
+        connection.request("GET", ready_path(endpoint))
+        answer = connection.getresponse()
+    except (OSError, http.client.HTTPException):
         return None
-    return str(answer.headers.get(ARTIFACT_HEADER, ""))
+    finally:
+        connection.close()
+    return answer.headers.get(ARTIFACT_HEADER, "") if answer.status == http.client.OK else None

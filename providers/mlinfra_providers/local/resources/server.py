@@ -85,7 +85,12 @@ def program_name(inputs: Properties) -> str:
 
 def ready_url(endpoint: str, port: int) -> str:
     """Return the address that answers 200 when the model is loaded and has predicted once."""
-    return f"http://{HOST}:{port}/v2/models/{endpoint}/ready"
+    return f"http://{HOST}:{port}{ready_path(endpoint)}"
+
+
+def ready_path(endpoint: str) -> str:
+    """Return what `ready_url` asks of the server."""
+    return f"/v2/models/{endpoint}/ready"
 
 
 def _model_folder(layout: Layout, inputs: Properties) -> Path:
