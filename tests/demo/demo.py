@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ ENVIRONMENT, ENDPOINT = "demo", "flight-delay"
 REQUESTS, COMPARED, WORKERS = 2000, 100, 4
 RESAMPLES, WINDOW_ROWS, BATCH_ROWS = 10, 2000, 500
 ACCEPTED_AUC = 0.68
+INTERRUPTED = 130
 FLUSH_SECONDS = 12.0
 """Captured rows become Parquet every 10 seconds."""
 
@@ -246,9 +248,16 @@ def run(*arguments: str, quiet: bool = False, codes: Sequence[int] = (0,)) -> st
     """Run mlinfra as a user would; its output is shown, or returned with `quiet`."""
     if not quiet:
         show((f"$ mlinfra {' '.join(arguments)}", "name"))
-    done = subprocess.run(
-        [MLINFRA, *arguments], cwd=ROOT, stdout=subprocess.PIPE if quiet else None, text=True, check=False
-    )
+    # Ctrl-C reaches the command too, which ends what it has begun; to end before it would kill it
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        done = subprocess.run(
+            [MLINFRA, *arguments], cwd=ROOT, stdout=subprocess.PIPE if quiet else None, text=True, check=False
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if done.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
     if done.returncode not in codes:
         raise SystemExit(f"mlinfra {' '.join(arguments)} ended with {done.returncode}")
     return done.stdout or ""
@@ -258,4 +267,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
