@@ -48,7 +48,8 @@ ifdef ARGS
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 else
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m pytest -m 'not long'
+	@# real processes on a crowded machine: what fails is run once more, and is shown as RERUN
+	@$(BIN)/python -m coverage run -m pytest -m 'not long' --reruns 1 --reruns-delay 3 -rR
 	@$(BIN)/python -m coverage combine --quiet
 	@$(BIN)/python -m coverage report --skip-covered --skip-empty | tail -n 40
 endif
