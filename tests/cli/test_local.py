@@ -18,6 +18,8 @@ import pytest
 
 pytestmark = pytest.mark.local
 
+# A proxy that answers nobody: what runs on this machine is asked directly, whatever the environment names.
+ENVIRONMENT = {**os.environ, "HTTP_PROXY": "http://127.0.0.1:9"}
 ROW = '{"age": 59, "bmi": 32.1, "bp": 101, "log_triglycerides": 4.86}'
 
 
@@ -25,6 +27,7 @@ def run(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedPro
     done = subprocess.run(
         [sys.executable, "-m", "mlinfra_cli", *arguments],
         cwd=folder,
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
