@@ -7,6 +7,7 @@ declarations, environments, locks and releases before, and compares and prints a
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def run() -> Iterator[Result]:
                 },
                 rounds,
             )
+            found = len(json.loads(kept.read_text(encoding="utf-8"))["resources"])
+            assert found == size + 1, f"{found} resources instead of {size} and the stack itself"
         planned[size] = spent["plan"]
         in_wall, in_cpu = ratios(spent["plan"], spent["bare"])
         if size > 1000:

