@@ -34,11 +34,13 @@ class First:
     answered_by: str
     runs: list[str]
     plan_after: dict[str, Any]
-    deployment: dict[str, Any]
+    resources: dict[str, Any]
+    exported: dict[str, Any]
+    ports: dict[str, int]
     second_up: str
     programs_after_second_up: dict[str, int]
     runs_after_second_up: list[str]
-    deployment_after_second_up: dict[str, Any]
+    resources_after_second_up: dict[str, Any]
     down: str
     remains: list[str]
     kept: list[str]
@@ -66,10 +68,11 @@ def _first(platform: Platform) -> First:
         registered = registry.read(ENDPOINT)
     answer = platform.ask()
     programs, runs, observed = platform.programs(), platform.runs(), platform.router().observe()
-    plan_after, deployment, release = platform.read("plan", "dev"), platform.deployment(), platform.release()
+    plan_after, resources, release = platform.read("plan", "dev"), platform.resources(), platform.release()
+    exported = json.loads(platform.pulumi("dev", "stack", "export").stdout)["deployment"]
     second = platform.mlinfra("up", "dev").stdout
     programs_after, runs_after = platform.programs(), platform.runs()
-    deployment_after = platform.deployment()
+    resources_after, ports = platform.resources(), platform.ports()
     down = platform.mlinfra("down", "dev").stdout
     remains = platform.remains()
     layout = platform.layout()
@@ -95,11 +98,13 @@ def _first(platform: Platform) -> First:
         answered_by=answer.headers["x-mlinfra-release"],
         runs=runs,
         plan_after=plan_after,
-        deployment=deployment,
+        resources=resources,
+        exported=exported,
+        ports=ports,
         second_up=second,
         programs_after_second_up=programs_after,
         runs_after_second_up=runs_after,
-        deployment_after_second_up=deployment_after,
+        resources_after_second_up=resources_after,
         down=down,
         remains=remains,
         kept=kept,

@@ -1,8 +1,4 @@
-"""A small repository with real parts, and how a person uses it: the command line, in processes of its own.
-
-The features are temperature and humidity of three cities, the model a logistic regression: an `up` costs the start
-of the real parts and nothing else.
-"""
+"""A repository of a user, as a user has it: files, the command line, and everything that runs for it."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,127 +29,12 @@ from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.ports import is_free
 from mlinfra_providers.local.router import Router
 from mlinfra_providers.local.supervisor import Supervisor
+from tests.end_to_end.files import FILES, STACK
 
 MLINFRA = Path(sys.executable).with_name("mlinfra")
-STACK = "stacks/crowds/stack.py"
 ENDPOINT = "crowds"
 STORE = "weather"
 ROW = {"temperature": 21.0, "humidity": 40.0, "hour": 12.0}
-
-FILES = {
-    "Pulumi.yaml": """
-        name: mlinfra
-        main: stacks/
-        runtime: python
-        backend:
-          url: file://.mlinfra/state
-        """,
-    "stacks/__main__.py": """
-        from mlinfra.program import main
-
-        main()
-        """,
-    STACK: """
-        from mlinfra import (
-            Capture, Compute, Dataset, DriftMonitor, Endpoint, Entity, Feature, FeatureStore, ModelRegistry, Stack,
-            TrainingJob, js_divergence, metric,
-        )
-
-        stack = Stack("crowds", owner="people@example.com")
-        weather = stack.add(
-            FeatureStore(
-                "weather",
-                entity=Entity("city", key="string"),
-                event_time="observed_at",
-                features=[Feature("temperature", "float64"), Feature("humidity", "float64")],
-                source="features.py:weather",
-            )
-        )
-        train = stack.add(
-            TrainingJob(
-                "crowds",
-                code="train.py",
-                inputs={"visits": Dataset("data.py:visits", features=[weather])},
-                params={"strength": 1.0},
-                accept=[metric("accuracy") >= 0.6],
-            )
-        )
-        models = stack.add(ModelRegistry("crowds", trained_by=train))
-        api = stack.add(
-            Endpoint("crowds", model=models, runtime="sklearn", compute=Compute(), capture=Capture(percent=50))
-        )
-        stack.add(
-            DriftMonitor(
-                "crowds", endpoint=api, baseline=train, every="1h", thresholds={"temperature": js_divergence() <= 0.1}
-            )
-        )
-        """,
-    "stacks/crowds/features.py": """
-        import pandas as pd
-
-        CITIES = {"ams": 10.0, "ber": 20.0, "cph": 5.0}
-
-
-        def weather():
-            days = pd.date_range("2024-03-01", periods=20, freq="D", tz="UTC")
-            rows = [
-                {
-                    "city": city,
-                    "observed_at": day,
-                    "temperature": base + number,
-                    "humidity": 90.0 - number,
-                    "pressure": 1000.0 + number,
-                }
-                for city, base in CITIES.items()
-                for number, day in enumerate(days)
-            ]
-            return pd.DataFrame(rows)
-        """,
-    "stacks/crowds/data.py": """
-        import numpy as np
-        import pandas as pd
-
-
-        def visits():
-            random = np.random.default_rng(7)
-            hours = random.integers(24, 19 * 24, 300)
-            return pd.DataFrame(
-                {
-                    "event_timestamp": pd.Timestamp("2024-03-01", tz="UTC") + pd.to_timedelta(hours, unit="h"),
-                    "city": random.choice(["ams", "ber", "cph"], 300),
-                    "hour": (hours % 24).astype("float64"),
-                    "crowded": hours % 24 > 11,
-                }
-            )
-        """,
-    "stacks/crowds/train.py": """
-        import pandas as pd
-        from sklearn.linear_model import LogisticRegression
-
-        import mlinfra.training
-
-        run = mlinfra.training.run()
-        visits = pd.read_parquet(run.inputs["visits"])
-        seen = visits[["temperature", "humidity", "hour"]]
-        model = LogisticRegression(C=run.params["strength"], max_iter=1000).fit(seen, visits["crowded"])
-        run.log_metric("accuracy", model.score(seen, visits["crowded"]))
-        run.save_model(model, example=seen)
-        """,
-    "environments/dev.yaml": """
-        target: local
-        stacks: [crowds]
-        train: true
-        releases: latest
-        """,
-    "environments/staging.yaml": """
-        target: local
-        stacks: [crowds]
-        """,
-    "environments/prod.yaml": """
-        target: local
-        stacks: [crowds]
-        """,
-}
 
 
 @dataclass
@@ -272,25 +153,21 @@ class Platform:
         """Return the training runs that ended."""
         return sorted(str(path.parent) for path in self.layout(environment).runs.glob("*/*/*/record.json"))
 
-    def deployment(self, environment: str = "dev") -> dict[str, Any]:
-        """Return the deployment that the engine exports."""
-        exported = json.loads(self.pulumi(environment, "stack", "export").stdout)
-        deployment: dict[str, Any] = exported["deployment"]
-        return deployment
+    def resources(self, environment: str = "dev") -> dict[str, dict[str, Any]]:
+        """Return the resources of the engine's state, by URN, without the moments at which it wrote them."""
+        state = self.folder / ".mlinfra/state/.pulumi/stacks/mlinfra" / f"{environment}.json"
+        return by_urn(json.loads(state.read_text())["checkpoint"]["latest"])
 
     def programs(self, environment: str = "dev") -> dict[str, int]:
         """Return the pid of each running program, by name."""
         status = self.supervisor(environment).status()
         return {name: state.pid for name, state in status.items() if state.running and state.pid}
 
-    def ask(self, environment: str = "dev", **values: float) -> httpx.Response:
+    def ask(self, environment: str = "dev", client: httpx.Client | None = None) -> httpx.Response:
         """Ask the endpoint through its router about one row."""
-        inputs = [
-            {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
-            for name, value in {**ROW, **values}.items()
-        ]
+        inputs = [{"name": name, "shape": [1], "datatype": "FP64", "data": [value]} for name, value in ROW.items()]
         url = f"http://127.0.0.1:{self.ports(environment)[f'endpoint/{ENDPOINT}']}/v2/models/{ENDPOINT}/infer"
-        return httpx.post(url, json={"inputs": inputs}, timeout=30)
+        return (client or httpx).post(url, json={"inputs": inputs}, timeout=30)
 
     def answering(self, environment: str = "dev") -> str:
         """Return the release that answers."""
@@ -305,23 +182,23 @@ class Platform:
 
     @contextmanager
     def clients(self, environment: str = "dev", count: int = 3) -> Iterator[Asked]:
-        """Ask the endpoint without a pause, from several clients, until the block ends."""
+        """Ask the endpoint again and again, from several clients, until the block ends."""
         asked, ended = Asked(), threading.Event()
 
-        def client() -> None:
-            while not ended.is_set():
-                try:
-                    answer = self.ask(environment)
-                except httpx.HTTPError as error:
-                    asked.failures.append(repr(error))
-                    continue
-                if answer.status_code == 200:
-                    asked.releases.append(answer.headers["x-mlinfra-release"])
-                else:
-                    asked.failures.append(f"{answer.status_code}: {answer.text}")
-                ended.wait(0.01)
+        def run() -> None:
+            with httpx.Client() as client:
+                while not ended.wait(0.03):
+                    try:
+                        answer = self.ask(environment, client)
+                    except httpx.HTTPError as error:
+                        asked.failures.append(repr(error))
+                        continue
+                    if answer.status_code == 200:
+                        asked.releases.append(answer.headers["x-mlinfra-release"])
+                    else:
+                        asked.failures.append(f"{answer.status_code}: {answer.text}")
 
-        threads = [threading.Thread(target=client) for _ in range(count)]
+        threads = [threading.Thread(target=run) for _ in range(count)]
         for thread in threads:
             thread.start()
         try:
@@ -379,21 +256,23 @@ def _concerns(process: psutil.Process, signs: list[str]) -> bool:
     return any(re.search(re.escape(sign) + r"(?![\w.-])", word) for sign in signs for word in words)
 
 
-def same_but_for_times(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the resources of an exported deployment, by URN, without the moments at which the engine wrote them."""
+def by_urn(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the resources of an exported deployment without the moments at which the engine wrote them."""
     return {
         resource["urn"]: {name: value for name, value in resource.items() if name not in ("created", "modified")}
         for resource in deployment["resources"]
     }
 
 
-def without_place(resources: Mapping[str, Any]) -> Any:
-    """Return exported resources without their ports and the lines of the program that declared them."""
+def without_place(resources: Mapping[str, Any], ports: Iterable[int]) -> list[str]:
+    """Return the lines of resources as JSON, without their ports and where the program declared them."""
     kept = {
         urn: {name: value for name, value in resource.items() if name not in ("sourcePosition", "stackTrace")}
         for urn, resource in resources.items()
     }
-    return json.loads(re.sub(r"(?<=[ :])2[1-4]\d{3}(?=[,}\"])", "0", json.dumps(kept)))
+    return re.sub(
+        rf"\b({'|'.join(map(str, ports))})\b", "PORT", json.dumps(kept, sort_keys=True, indent=1)
+    ).splitlines()
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) -> None:

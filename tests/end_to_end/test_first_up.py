@@ -9,7 +9,7 @@ import pytest
 
 from mlinfra.resources import STACK_TYPE, UNKNOWN
 from tests.end_to_end.conftest import First
-from tests.end_to_end.repository import ENDPOINT, STORE, same_but_for_times
+from tests.end_to_end.repository import ENDPOINT, STORE, by_urn
 
 pytestmark = [pytest.mark.engine, pytest.mark.local]
 
@@ -21,15 +21,11 @@ PARTS = [
 
 class TestPlan:
     def test_before_the_first_up_everything_is_new(self, first: First) -> None:
-        changes = {
-            item["part"]: [change["change"] for change in item["changes"]] for item in first.plan_before["parts"]
-        }
-        assert changes == {key: ["create"] for key in PARTS}
+        assert _changes(first.plan_before) == {key: ["create"] for key in PARTS}
         assert first.plan_before["problems"] == []
 
     def test_after_it_nothing_changes(self, first: First) -> None:
-        changes = {item["part"]: {change["change"] for change in item["changes"]} for item in first.plan_after["parts"]}
-        assert changes == {key: {"same"} for key in PARTS}
+        assert _changes(first.plan_after) == {key: ["same"] for key in PARTS}
 
     def test_it_is_what_the_engine_previews(self, first: First) -> None:
         previewed = {step["newState"]["urn"]: step["newState"] for step in first.preview["steps"]}
@@ -37,7 +33,9 @@ class TestPlan:
         _assert_equal(first.plan_before, previewed)
 
     def test_it_is_what_the_engine_made(self, first: First) -> None:
-        _assert_equal(first.plan_after, {item["urn"]: item for item in first.deployment["resources"]})
+        exported = by_urn(first.exported)
+        _assert_equal(first.plan_after, exported)
+        assert exported == first.resources
 
 
 class TestPreview:
@@ -85,7 +83,7 @@ class TestUp:
 class TestSecondUp:
     def test_it_changes_nothing(self, first: First) -> None:
         assert "dev is up: nothing changed, 7 as before" in first.second_up
-        assert same_but_for_times(first.deployment_after_second_up) == same_but_for_times(first.deployment)
+        assert first.resources_after_second_up == first.resources
         assert first.programs_after_second_up == first.programs
 
     def test_it_trains_nothing(self, first: First) -> None:
@@ -102,7 +100,7 @@ class TestDown:
         assert [folder for folder in first.kept if folder not in first.down] == []
 
     def test_what_holds_data_stays_in_the_state(self, first: First) -> None:
-        kept = [item["type"] for item in first.platform.deployment()["resources"] if item.get("protect")]
+        kept = [item["type"] for item in first.platform.resources().values() if item.get("protect")]
         assert sorted(kept) == ["mlinfra:local:FeatureView", "mlinfra:local:RegisteredModel"]
 
     def test_once_more_is_fine(self, first: First) -> None:
@@ -110,12 +108,15 @@ class TestDown:
         assert first.platform.remains() == []
 
 
+def _changes(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the different things that a plan would do to each part."""
+    return {item["part"]: sorted({change["change"] for change in item["changes"]}) for item in plan["parts"]}
+
+
 def _assert_equal(plan: Mapping[str, Any], states: Mapping[str, Mapping[str, Any]]) -> None:
     """Demand that a plan's resources are those of the engine: type, name, parent, dependencies, inputs, protection."""
     resources = {resource["urn"]: resource for resource in plan["resources"]}
-    shown = {
-        urn for urn, state in states.items() if not state["type"].startswith("pulumi:providers:")
-    }  # fmt: skip
+    shown = {urn for urn, state in states.items() if not state["type"].startswith("pulumi:providers:")}
     assert set(resources) | {urn for urn in shown if STACK_TYPE in urn} == shown
     assert any(STORE in urn for urn in resources)
     for urn, resource in resources.items():
