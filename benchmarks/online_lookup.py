@@ -1,7 +1,9 @@
 """A lookup of one key in the online feature store.
 
 Measured in the process that holds the store (Feast on SQLite, as a model's own server would hold it), with every
-check and without; and from outside, through the worker that the command line and the plugin ask.
+check and without; and from outside, through the worker that the command line and the plugin ask. In turn with the
+lookups a loop runs that works for about as long as one does and needs nothing else: where its slowest hundredth is over
+the limit, other programs hold the cores for longer than that, and nothing can be said of the lookups.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ LOOKUPS = 3000
 WARM_UP = 100
 ENTITIES = 1000
 MOST_MS = 1.0
+LOOP_SECONDS = 0.0002
 COLUMNS = [f"feature_{number}" for number in range(8)]
 SPEC: dict[str, Any] = {
     "name": "sensors",
@@ -57,14 +60,21 @@ columns = json.loads(sys.argv[1])
 ways = {{
     "checked": lambda key: store.online("sensors", [key]),
     "fast": lambda key: store.lookup([f"sensors:{{name}}" for name in columns], "sensor", [key]),
+    "loop": lambda key: work(),
 }}
 times = {{way: [] for way in (*ways, "cpu")}}
+
+def work():
+    until = time.thread_time() + {LOOP_SECONDS}
+    while time.thread_time() < until:
+        pass
+
 for number in range({WARM_UP + LOOKUPS}):
     for way, look in ways.items():
         started, begun = time.perf_counter(), time.thread_time()
         found = look(f"s{{number % {ENTITIES}}}")
         took, worked = time.perf_counter() - started, time.thread_time() - begun
-        assert found[0]["feature_0"] is not None
+        assert way == "loop" or found[0]["feature_0"] is not None
         if number >= {WARM_UP}:
             times[way].append(1000 * took)
             if way == "checked":
@@ -97,14 +107,16 @@ def run() -> Iterator[Result]:
             raise RuntimeError(done.stderr)
         inside: dict[str, list[float]] = json.loads(done.stdout)
     slowest = percentile(inside["checked"], 0.99)
+    quiet = percentile(inside["loop"], 0.99) < MOST_MS
     yield Result(
         "online lookup of one key",
         f"{_shown(inside['checked'])} ms (p50/p95/p99 of {LOOKUPS:,}; CPU {_shown(inside['cpu'])} ms), "
         f"{len(COLUMNS)} features of one of {ENTITIES:,} keys",
-        f"{_shown(inside['fast'])} ms by Feast alone",
+        f"{_shown(inside['fast'])} ms by Feast alone; "
+        f"{_shown(inside['loop'])} ms for a loop of {LOOP_SECONDS * 1000:g} ms",
         f"p99 is {slowest / MOST_MS:.2f} of the limit",
-        f"< {MOST_MS:g} ms at p99",
-        slowest < MOST_MS,
+        f"< {MOST_MS:g} ms at p99" + ("" if quiet else " (not judged: the machine is too busy for the loop alone)"),
+        slowest < MOST_MS if quiet else None,
     )
     yield Result(
         "the same lookup through the worker",

@@ -1,8 +1,8 @@
 """The latency that Envoy and capture add to the bare model server.
 
-Two servers of the same model, one capturing every request; one Envoy before the capturing one. One client with a
-connection kept open to each sends the same row to the three in turn, one request after the other: what else the
-machine does meets all three alike.
+Three servers of the same model: a bare one, one that captures every request, and one that does behind an Envoy. One
+client with a connection kept open to each sends the same row to the three in turn, one request after the other, each
+first as often as the others: what else the machine does meets all three alike.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ def run() -> Iterator[Result]:
         layout = Layout(root, "bench")
         bare = _serve(root, model, Ports(layout).get("bare"), ending)
         captured = _serve(root, model, Ports(layout).get("captured"), ending, root / "capture")
+        behind = _serve(root, model, Ports(layout).get("behind"), ending, root / "capture-behind")
         ending.callback(Supervisor(layout).stop)
         router = Router(layout, NAME)
         routed = router.start()
-        router.apply(Traffic(1, {RELEASE: 100}, {RELEASE: captured}))
+        router.apply(Traffic(1, {RELEASE: 100}, {RELEASE: behind}))
         times = _ask({"bare": bare, "captured": captured, "routed": routed}, body)
     p50 = {way: percentile(values, 0.5) for way, values in times.items()}
     for way, label, before in (
@@ -78,8 +79,11 @@ def _ask(ports: dict[str, int], body: bytes) -> dict[str, list[float]]:
     """Return the milliseconds of each request, by way."""
     times: dict[str, list[float]] = {way: [] for way in ports}
     connections = {way: http.client.HTTPConnection("127.0.0.1", port, timeout=30) for way, port in ports.items()}
+    ways = list(connections)
     for number in range(WARM_UP + REQUESTS):
-        for way, connection in connections.items():
+        for place in range(len(ways)):
+            way = ways[(number + place) % len(ways)]
+            connection = connections[way]
             started = time.perf_counter()
             connection.request("POST", PATH, body, {"content-type": "application/json"})
             response = connection.getresponse()
