@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _CLOCK_SECONDS = 2.0
+_SHOWN_LINES = 5
 
 
 class PulumiStack:
@@ -71,7 +73,7 @@ class PulumiStack:
         if done.returncode:
             if "no stack named" in done.stderr:
                 return {}
-            raise MlinfraError(f"the state of {self.name} cannot be read: {_last_line(done.stderr)}")
+            raise MlinfraError(f"the state of {self.name} cannot be read: {_last_words(done.stderr)}")
         answered: dict[str, Any] = json.loads(done.stdout)
         return answered
 
@@ -86,7 +88,7 @@ class PulumiStack:
         if done.returncode and "already exists" not in done.stderr:
             way_out = "check that the backend exists and that your credentials may write to it"
             raise MlinfraError(
-                f"the state of {self.name} cannot be created in {self.backend}: {_last_line(done.stderr)}",
+                f"the state of {self.name} cannot be created in {self.backend}: {_last_words(done.stderr)}",
                 remedy=NO_ROOM if tells_no_room(done.stderr) else way_out,
             )
 
@@ -116,13 +118,14 @@ class PulumiStack:
         """Take the protection off all resources, so that `destroy` removes them too."""
         done = self._run(["state", "unprotect", "--all", "--yes", "--stack", self.name])
         if done.returncode:
-            raise MlinfraError(f"the protection cannot be taken off: {_last_line(done.stderr)}")
+            raise MlinfraError(f"the protection cannot be taken off: {_last_words(done.stderr)}")
 
     def forget(self) -> None:
         """Remove the empty Pulumi stack itself."""
         self._run(["stack", "rm", self.name, "--yes", "--preserve-config"])
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        self._free_dead_locks()
         return subprocess.run(
             [str(self._engine.path), *arguments, "--non-interactive"],
             cwd=self._repository.root,
@@ -174,7 +177,7 @@ class PulumiStack:
                 remedy='wait for it to end; if its machine is gone: eval "$(mlinfra env '
                 f'{self.name})" && pulumi cancel --stack {self.name}',
             )
-        errors = list(dict.fromkeys(outcome.errors)) or [_last_line(output)]
+        errors = list(dict.fromkeys(outcome.errors)) or [_last_words(output)]
         message = "\n".join(errors)
         if self._environment.secrets_provider is None and "passphrase" in message:
             return MlinfraError(
@@ -192,15 +195,24 @@ class PulumiStack:
         if self.checkpoint is None:
             return
         folder = self.checkpoint.parents[2] / "locks" / "organization" / PROJECT / self.name
-        for path in folder.glob("*.json"):
+        for path in [*folder.glob("*.json"), *folder.glob("*.tmp")]:
             try:
-                holder = json.loads(path.read_text())
-            except (OSError, ValueError):
-                continue
-            same_machine = holder.get("hostname") == os.uname().nodename
-            if same_machine and not _engine_runs(int(holder.get("pid", 0)), path.stat().st_mtime):
-                for file in (path, path.with_name(f"{path.name}.attrs")):
-                    file.unlink(missing_ok=True)
+                taken_at = path.stat().st_mtime
+                if _is_dead(path.read_bytes(), taken_at):
+                    for file in (path, path.with_name(f"{path.name}.attrs")):
+                        file.unlink(missing_ok=True)
+            except OSError:
+                continue  # its run has just taken it away
+
+
+def _is_dead(lock: bytes, taken_at: float) -> bool:
+    try:
+        holder = json.loads(lock)
+        host, pid = holder["hostname"], int(holder["pid"])
+    except (ValueError, KeyError, TypeError):
+        # Half a lock, of a disk without room: the engine would stop at it for ever. Or one being written now.
+        return time.time() - taken_at > _CLOCK_SECONDS
+    return bool(host == os.uname().nodename) and not _engine_runs(pid, taken_at)
 
 
 def _engine_runs(pid: int, locked_at: float) -> bool:
@@ -237,9 +249,11 @@ def _wait(process: subprocess.Popen[Any], read: Callable[[], None]) -> int:
     return _INTERRUPTED if interrupts else code
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+def _last_words(text: str) -> str:
+    """Return what the engine said last: its error, without the numbers that it gives to several."""
+    said = [line.strip() for line in text.rpartition("error: ")[2].splitlines() if line.strip()]
+    lines = [re.sub(r"^\d+\) ", "", line) for line in said if not line.endswith(("errors occurred:", ") Unknown"))]
+    return "\n".join(lines[:_SHOWN_LINES]) or "it said nothing"
 
 
 def _lock_holder(output: str) -> str:

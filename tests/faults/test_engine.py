@@ -109,6 +109,9 @@ def test_locks_of_runs_that_are_no_more(well: Repository, tmp_path: Path) -> Non
     with subprocess.Popen([younger, "60"]) as engine:
         _lock(well, pid=os.getpid(), host=here, taken=time.time())
         _lock(well, pid=engine.pid, host=here, taken=long_ago)
+        for name in ("half.json", "nothing.json.18ea49ec2dbb90a5.tmp"):  # of a disk without room
+            (well.locks / name).write_text('{"pid": 1' if name == "half.json" else "")
+            os.utime(well.locks / name, (long_ago, long_ago))
         _completed(well)
         engine.kill()
 
