@@ -50,7 +50,9 @@ class ArtifactStore:
         return bool(self._files.exists(self._listing_path(digest)))
 
     def put_tree(self, folder: Path) -> str:
-        """Store a folder's files and return the digest of the tree. A tree that is there already is not sent again.
+        """Store a folder's files and return the digest of the tree.
+
+        A tree that is there already is not sent again; in a local store, one that was changed is replaced.
 
         Raises:
             MlinfraError: the folder is empty or holds links, or the store cannot be written.
@@ -59,7 +61,7 @@ class ArtifactStore:
             digest = digest_tree(folder)
         except (FileNotFoundError, ValueError) as error:
             raise MlinfraError(str(error)) from None
-        if self.has(digest):
+        if self.has(digest) and not self._changed_since(digest):
             return digest
         names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         listing = {name: digest_file(folder / name) for name in names}
@@ -67,7 +69,10 @@ class ArtifactStore:
             raise MlinfraError(f"{folder} changed while it was stored", remedy="store it again when it is complete")
         with self._explained("write"):
             if self._local:
-                self._put_local(folder, names, Path(self._tree_path(digest)))
+                target = Path(self._tree_path(digest))
+                if target.exists() and self._changed_since(digest):
+                    shutil.rmtree(target)
+                self._put_local(folder, names, target)
             else:
                 for name in names:
                     self._files.put_file(str(folder / name), f"{self._tree_path(digest)}/{name}")
@@ -185,6 +190,15 @@ class ArtifactStore:
             raise _changed(f"{self.url}/trees/{_hex(digest)}.json", digest, found)
         listing: dict[str, str] = json.loads(data)
         return listing
+
+    def _changed_since(self, digest: str) -> bool:
+        """Whether a tree of a local store is not what was stored. Of others it is left to whoever reads it."""
+        if not self._local:
+            return False
+        try:
+            return digest_tree(Path(self._tree_path(digest))) != digest
+        except (FileNotFoundError, ValueError):
+            return True
 
     def _put_local(self, folder: Path, names: list[str], target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

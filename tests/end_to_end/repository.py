@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -157,6 +158,12 @@ class Platform:
         """Return the resources of the engine's state, by URN, without the moments at which it wrote them."""
         state = self.folder / ".mlinfra/state/.pulumi/stacks/mlinfra" / f"{environment}.json"
         return by_urn(json.loads(state.read_text())["checkpoint"]["latest"])
+
+    def online_rows(self, environment: str = "dev") -> dict[str, int]:
+        """Return the number of values in each table of the online store."""
+        with sqlite3.connect(self.layout(environment).features / "online.db") as online:
+            tables = [name for [name] in online.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: online.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
 
     def programs(self, environment: str = "dev") -> dict[str, int]:
         """Return the pid of each running program, by name."""

@@ -6,7 +6,6 @@ The tests go on from each other: each leaves the platform as declared.
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from mlinfra_providers.local.registry import Registry
 from tests.end_to_end.files import STACK
 from tests.end_to_end.repository import ENDPOINT, STORE, Platform
 
-pytestmark = [pytest.mark.engine, pytest.mark.local]
+pytestmark = [pytest.mark.engine, pytest.mark.local, pytest.mark.long]
 
 FEATURES = 'Feature("temperature", "float64"), Feature("humidity", "float64")'
 
@@ -43,13 +42,6 @@ def schedule(platform: Platform) -> dict[str, Any]:
     """Return the monitor's schedule."""
     found: dict[str, Any] = json.loads((platform.layout().monitor(ENDPOINT) / "schedule.json").read_text())
     return found
-
-
-def online_rows(platform: Platform) -> dict[str, int]:
-    """Return the number of values in each table of the online store."""
-    with sqlite3.connect(platform.layout().features / "online.db") as online:
-        tables = [name for [name] in online.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: online.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
 
 
 class TestNewModel:
@@ -122,7 +114,7 @@ class TestFeatureStore:
         assert changes(platform) == {}
 
     def test_a_renamed_one_keeps_its_data(self, platform: Platform) -> None:
-        release, rows = platform.release(), online_rows(platform)
+        release, rows = platform.release(), platform.online_rows()
         platform.edit('"weather",', '"climate",\n        renamed_from="weather",')
         assert set(changes(platform).values()) <= {"update"}
         platform.mlinfra("up", "dev")
@@ -130,7 +122,7 @@ class TestFeatureStore:
         [view] = [item for item in platform.resources().values() if item["type"].endswith("FeatureView")]
         assert view["urn"].endswith("::climate")
         assert view["inputs"]["name"] == "weather"
-        assert online_rows(platform) == rows != {}
+        assert platform.online_rows() == rows != {}
         assert platform.release().digest == release.digest
 
     def test_dropping_one_is_refused(self, platform: Platform) -> None:

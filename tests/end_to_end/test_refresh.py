@@ -17,12 +17,11 @@ import joblib  # type: ignore[import-untyped]
 import pytest
 
 from mlinfra.digests import digest_file, digest_tree, short
-from mlinfra_providers.local.features import Features
 from mlinfra_providers.local.registry import Registry
 from tests.end_to_end.conftest import First
-from tests.end_to_end.repository import ENDPOINT, STORE, Platform, wait_for, without_place
+from tests.end_to_end.repository import ENDPOINT, Platform, wait_for, without_place
 
-pytestmark = [pytest.mark.engine, pytest.mark.local]
+pytestmark = [pytest.mark.engine, pytest.mark.local, pytest.mark.long]
 
 KINDS = {"server", "router", "drift"}
 
@@ -78,16 +77,16 @@ class TestPlainPulumi:
 
 
 def test_a_refresh_finds_what_was_removed_and_the_next_up_mends_it(platform: Platform) -> None:
-    release, layout = platform.release(), platform.layout()
+    release, layout, online = platform.release(), platform.layout(), platform.online_rows()
     for name in platform.programs():
         platform.supervisor().remove_program(name)
     with Registry(layout, platform.store()) as registry:
         model = registry.read(ENDPOINT)
         assert model is not None
         assert registry.delete_version(ENDPOINT, model["versions"][0]["version"])
-    with sqlite3.connect(layout.features / "online.db") as online:
-        [[table]] = online.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        online.execute(f'DROP TABLE "{table}"')
+    with sqlite3.connect(layout.features / "online.db") as database:
+        for table in online:
+            database.execute(f'DROP TABLE "{table}"')
     assert changed(platform) == set()
 
     platform.pulumi("dev", "refresh", "--yes")
@@ -97,8 +96,8 @@ def test_a_refresh_finds_what_was_removed_and_the_next_up_mends_it(platform: Pla
     assert changed(platform) == set()
     assert kinds(platform) == KINDS
     assert platform.answering() == release.short
-    with Features(layout) as features, Registry(layout, platform.store()) as registry:
-        assert features.online(STORE, ["ams"]) == [{"temperature": 29.0, "humidity": 71.0}]
+    assert platform.online_rows() == online != {}
+    with Registry(layout, platform.store()) as registry:
         model = registry.read(ENDPOINT)
     assert model is not None
     assert [version["digest"] for version in model["versions"]] == [release.identity.artifact]
@@ -138,21 +137,25 @@ class TestChangedArtifact:
         expected, found = short(release.identity.artifact), short(digest_tree(served))
         assert f"its digest is {found}, expected {expected}; nothing of it was loaded" in shown
 
-        # in the store, by the up that wants to take a good copy from there
-        kept, good = (stored / "model.joblib").read_bytes(), digest_file(stored / "model.joblib")
+        # in the store, by the engine that wants to take a good copy from there
+        good = digest_file(stored / "model.joblib")
         joblib.dump(Bomb(marker), stored / "model.joblib")
         bad = digest_file(stored / "model.joblib")
-        ended = platform.mlinfra("up", "dev", code=1)
-        assert f"{stored}/model.joblib was changed: expected {good}, found {bad}" in ended.stderr
+        platform.pulumi("dev", "refresh", "--yes")
+        ended = platform.pulumi("dev", "up", "--yes", "--skip-preview", code=1)
+        assert f"{stored}/model.joblib was changed: expected {good}, found {bad}" in ended.stdout + ended.stderr
 
         assert not marker.exists()
         joblib.load(stored / "model.joblib").close()
         assert marker.exists()
-        (stored / "model.joblib").write_bytes(kept)
 
-    def test_with_the_right_one_everything_serves_again(self, platform: Platform) -> None:
+    def test_the_run_that_made_it_mends_it(self, platform: Platform) -> None:
+        release, runs = platform.release(), platform.runs()
         platform.mlinfra("up", "dev")
-        assert platform.answering() == platform.release().short
+        assert platform.answering() == release.short
+        assert platform.runs() == runs
+        folder = platform.layout().endpoint(ENDPOINT) / "models" / release.short
+        assert digest_tree(folder) == release.identity.artifact
 
 
 class Bomb:

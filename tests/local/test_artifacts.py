@@ -77,6 +77,16 @@ def test_a_changed_file_is_refused_before_it_arrives(tree: Path, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == []
 
 
+def test_storing_again_mends_a_tree_that_was_changed(tree: Path, tmp_path: Path) -> None:
+    store = ArtifactStore((tmp_path / "store").as_uri())
+    digest = store.put_tree(tree)
+    stored = tmp_path / "store" / "trees" / digest.removeprefix("sha256:")
+    (stored / "model.joblib").write_bytes(b"something else")
+    (stored / "nested" / "signature.json").unlink()
+    assert store.put_tree(tree) == digest
+    assert digest_tree(store.get_tree(digest, tmp_path / "copy")) == digest
+
+
 def test_a_changed_listing_is_refused(tree: Path, tmp_path: Path) -> None:
     store = ArtifactStore((tmp_path / "store").as_uri())
     digest = store.put_tree(tree)

@@ -85,7 +85,7 @@ class LocalService:
         if missing:
             raise MlinfraError(f"{endpoint}: no server for {', '.join(missing)}", remedy="mlinfra up deploys it beside")
         standby = frozenset(release for release in known.serving if release not in weights)
-        router.apply(Traffic(generation, dict(weights), known.upstreams, standby=standby))
+        router.apply(Traffic(generation, dict(weights), known.upstreams, standby=standby, release=known.release))
         return self.observe(endpoint)
 
     def restore(self, recorded: Resources) -> Sequence[str]:

@@ -19,6 +19,7 @@ class Traffic:
     answers 503. `upstreams` are the ports of 127.0.0.1 on which the releases' servers listen. Releases that have a
     weight stand in for each other; those of `standby` stand in as well without having one (the previous release, kept
     warm), so that a release not yet proved, or rolled back, answers nobody. A higher `generation` is a later wish.
+    `release` is the one that was declared to serve when this was decided; a shift leaves it.
     """
 
     generation: int
@@ -26,6 +27,7 @@ class Traffic:
     upstreams: Mapping[str, int] = field(default_factory=dict)
     mirror: Mapping[str, int] = field(default_factory=dict)
     standby: frozenset[str] = frozenset()
+    release: str | None = None
 
     def __post_init__(self) -> None:
         if self.generation < 0:
@@ -55,7 +57,7 @@ class Traffic:
             {name: value for name, value in each.items() if name != release}
             for each in (self.weights, self.upstreams, self.mirror)
         )
-        return Traffic(self.generation, weights, upstreams, mirror, self.standby - {release})
+        return Traffic(self.generation, weights, upstreams, mirror, self.standby - {release}, self.release)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "standby": sorted(self.standby)}

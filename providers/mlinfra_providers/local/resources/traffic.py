@@ -24,14 +24,15 @@ class TrafficSplit(LocalHandler):
     kept: ClassVar[frozenset[str]] = frozenset({"weights", "generation"})
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
-        """Start Envoy and give the declared release all the traffic."""
+        """Start Envoy and give the declared release all the traffic, or find it decided otherwise since."""
         router = self._router(inputs)
         Supervisor(router.layout).ensure()
         port = router.start()
         wanted = _ports(inputs["upstreams"])
-        known = router.traffic()
-        if known is None or (known.weights, known.upstreams) != (inputs["weights"], wanted):
-            self._apply(router, inputs["weights"], wanted, inputs)
+        known = router.traffic() or Traffic(0)
+        weights = (_staying(known, wanted) if known.release == inputs.get("release") else {}) or inputs["weights"]
+        if (known.weights, known.upstreams) != (weights, wanted):
+            self._apply(router, weights, wanted, inputs)
         return f"{inputs['endpoint']}/traffic", {"url": f"http://{HOST}:{port}"}
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
@@ -55,8 +56,7 @@ class TrafficSplit(LocalHandler):
         wanted = _ports(new["upstreams"])
         known = router.traffic() or Traffic(0)
         decided = old.get("release") != new.get("release") or new["generation"] > known.generation
-        stays = {release: weight for release, weight in known.weights.items() if weight and release in wanted}
-        weights = stays if sum(stays.values()) == 100 and not decided else new["weights"]
+        weights = ({} if decided else _staying(known, wanted)) or new["weights"]
         leaving = {release: at for release, at in known.upstreams.items() if release not in wanted}
         if weights:
             self._apply(router, weights, {**leaving, **wanted}, new)
@@ -80,7 +80,13 @@ class TrafficSplit(LocalHandler):
         generation = max((known.generation if known else 0) + 1, inputs["generation"])
         # only a release that has served may stand in for another: the declared one may not have been proved yet
         standby = frozenset(upstreams) - frozenset(inputs["weights"]) - frozenset(weights)
-        router.apply(Traffic(generation, weights, upstreams, standby=standby))
+        router.apply(Traffic(generation, weights, upstreams, standby=standby, release=inputs.get("release")))
+
+
+def _staying(known: Traffic, wanted: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the split as it is, or nothing when a release of it is leaving."""
+    stays = {release: weight for release, weight in known.weights.items() if weight and release in wanted}
+    return stays if sum(stays.values()) == 100 else {}
 
 
 def _ports(upstreams: Mapping[str, float]) -> dict[str, int]:
