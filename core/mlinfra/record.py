@@ -46,6 +46,10 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
                     custom=request.custom,
                     aliases=self.former[urn],
                     ignore_changes=tuple(request.ignoreChanges),
+                    provider=request.provider,
+                    property_dependencies={
+                        key: sorted(value.urns) for key, value in sorted(request.propertyDependencies.items())
+                    },
                 )
             )
             return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=request.object)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,10 @@ class Resource:
     custom: bool = True
     aliases: Sequence[str] = ()
     ignore_changes: Sequence[str] = ()
+    provider: str = ""
+    """The URN of an explicit provider, `::` and its id; of a default one the engine makes a URN, too."""
+    property_dependencies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By input: the URNs of the resources that its value comes from."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints."""
@@ -49,6 +53,25 @@ class Resources:
     """All resources of one Pulumi stack, sorted by URN."""
 
     all: Sequence[Resource]
+    left_out: int = 0
+    """How many resources exist and are not here: a preview without --show-sames leaves out what it does not change."""
+
+    @classmethod
+    def from_preview(cls, preview: Mapping[str, Any], *, before: bool = False) -> Resources:
+        """Return what a `pulumi preview --json` would leave behind; with `before`, what it found.
+
+        Of a resource that is removed nothing is left behind. Of one that is replaced there are several steps, and
+        one resource.
+
+        Raises:
+            KeyError: the JSON is something else.
+        """
+        steps = preview["steps"]
+        states = [step.get("oldState" if before else "newState") for step in steps]
+        made = {item["urn"]: _from_engine(item) for item in states if item and not item.get("delete")}
+        printed = sum(step["op"] == "same" for step in steps)
+        left_out = max(0, (preview.get("changeSummary") or {}).get("same", 0) - printed)
+        return cls(sorted(made.values(), key=lambda resource: resource.urn), left_out)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Resources:
@@ -58,24 +81,7 @@ class Resources:
             KeyError: the JSON is something else.
         """
         deployment = state.get("deployment") or state.get("checkpoint", {}).get("latest") or {}
-        made = [
-            Resource(
-                urn=item["urn"],
-                type=item["type"],
-                name=item["urn"].split("::", 3)[3],
-                inputs={
-                    key: hide_secrets(value)
-                    for key, value in item.get("inputs", {}).items()
-                    if not key.startswith("__")
-                },
-                parent=item.get("parent", ""),
-                dependencies=sorted(item.get("dependencies") or ()),
-                protect=bool(item.get("protect")),
-                custom=bool(item.get("custom")),
-            )
-            for item in deployment.get("resources") or ()
-            if not item.get("delete")
-        ]
+        made = [_from_engine(item) for item in deployment.get("resources") or () if not item.get("delete")]
         return cls(sorted(made, key=lambda resource: resource.urn))
 
     def declared(self) -> list[Resource]:
@@ -98,6 +104,21 @@ class Resources:
                 name = component.name if component is not None else resource.name
                 return f"{piece.removeprefix(PART_TYPE)}.{name}"
         return None
+
+
+def _from_engine(item: Mapping[str, Any]) -> Resource:
+    return Resource(
+        urn=item["urn"],
+        type=item["type"],
+        name=item["urn"].split("::", 3)[3],
+        inputs={key: hide_secrets(value) for key, value in (item.get("inputs") or {}).items() if key[:2] != "__"},
+        parent=item.get("parent") or "",
+        dependencies=sorted(item.get("dependencies") or ()),
+        protect=bool(item.get("protect")),
+        custom=bool(item.get("custom")),
+        provider=item.get("provider") or "",
+        property_dependencies=item.get("propertyDependencies") or {},
+    )
 
 
 def hide_secrets(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""The shipped policy rules. None yet: an `up` refuses what would destroy data, and checks nothing else so far."""
+"""The shipped policy rules: `catalogue.json` says what each demands, `families/` decides, `examples/` shows."""

@@ -1,0 +1,139 @@
+"""What a rule may look at besides the resource that it judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+from mlinfra.policy.settings import Settings
+from mlinfra.policy.values import at, is_absent, is_unknown
+from mlinfra.resources import STACK_TYPE, UNKNOWN, Resource, Resources
+
+PRODUCTION = frozenset({"prod", "production", "prd", "live"})
+_ENVIRONMENT = ("environment", "env", "stage")
+_TAGS = ("tagsAll", "tags", "labels", "userLabels", "effectiveLabels", "pulumiLabels", "metadata.labels")
+
+
+class Inspection:
+    """All resources of a Pulumi stack, what was there before (where it is known), and the settings of the rules."""
+
+    def __init__(self, resources: Resources, settings: Settings | None = None, before: Resources | None = None) -> None:
+        self.resources = resources
+        self.settings = settings or Settings()
+        self.before = before
+
+    @property
+    def complete(self) -> bool:
+        """Whether every resource of the stack is here. Where not, the absence of another resource is unknown."""
+        return self.resources.left_out == 0
+
+    @cached_property
+    def stack(self) -> Resource:
+        """The stack itself; made up where a preview does not print it."""
+        for resource in self.resources.all:
+            if resource.type == STACK_TYPE:
+                return resource
+        urn = self.resources.all[0].urn if self.resources.all else "urn:pulumi:unnamed::unnamed::"
+        stack, project = urn.removeprefix("urn:pulumi:").split("::")[:2]
+        name = f"{project}-{stack}"
+        return Resource(f"urn:pulumi:{stack}::{project}::{STACK_TYPE}::{name}", STACK_TYPE, name, {}, custom=False)
+
+    @cached_property
+    def stack_name(self) -> str:
+        """The name of the Pulumi stack."""
+        return self.stack.urn.removeprefix("urn:pulumi:").split("::")[0]
+
+    def of(self, *types: str) -> list[Resource]:
+        """Return the resources of some types (`*` stands for any text)."""
+        wanted = [token for token in self._by_type if any(matches(token, pattern) for pattern in types)]
+        return [resource for token in wanted for resource in self._by_type[token]]
+
+    def by_urn(self, urn: str) -> Resource | None:
+        """Return a resource by its URN."""
+        return self._by_urn.get(urn)
+
+    def sources(self, resource: Resource, input_: str) -> list[Resource]:
+        """Return the resources of the stack that a top-level input's value comes from, as far as they are here."""
+        urns = resource.property_dependencies.get(input_) or ()
+        return [self._by_urn[urn] for urn in urns if urn in self._by_urn]
+
+    def comes_only_from(self, resource: Resource, path: str, *types: str) -> bool:
+        """Whether an unknown value at `path` comes from resources of these types alone, all of them in the stack."""
+        urns = resource.property_dependencies.get(re.split(r"[.\[{]", path, maxsplit=1)[0]) or ()
+        tokens = [urn.split("::")[2].split("$")[-1] for urn in urns]
+        return bool(tokens) and all(any(matches(token, pattern) for pattern in types) for token in tokens)
+
+    def named(self, value: Any, path: str, *types: str) -> list[Resource]:
+        """Return the resources of some types that say at `path` that they have this name."""
+        return [other for other in self.of(*types) if not is_unknown(value) and at(other.inputs, path).value == value]
+
+    def provider_of(self, resource: Resource) -> Resource | None:
+        """Return the explicit provider of a resource, where the stack shows it."""
+        return self._by_urn.get(resource.provider.rpartition("::")[0])
+
+    def tags(self, resource: Resource) -> Mapping[str, Any] | None:
+        """Return tags and labels by their names without case, `-`, `_` and spaces; None where the set is not known.
+
+        What a provider adds by default (`tagsAll`) counts. Tags may be an object or a list of keys and values.
+        """
+        found: dict[str, Any] = {}
+        for path in _TAGS:
+            value = at(resource.inputs, path).value
+            if is_unknown(value):
+                return None
+            if isinstance(value, list):
+                value = {
+                    str(item.get("key", item.get("Key"))): item.get("value", item.get("Value"))
+                    for item in value
+                    if isinstance(item, Mapping)
+                }
+            if isinstance(value, Mapping):
+                for name, item in value.items():
+                    if not name.startswith("__"):
+                        found.setdefault(plain(name), item)
+        return found
+
+    def production(self, resource: Resource) -> bool | None:
+        """Whether a resource belongs to production: by its tag environment, env or stage, else by the stack's name.
+
+        None where the tag is not known.
+        """
+        tags = self.tags(resource)
+        if tags is None:
+            return None
+        for name in _ENVIRONMENT:
+            value = tags.get(name)
+            if not is_absent(value):
+                return None if is_unknown(value) else str(value).strip().lower() in PRODUCTION
+        return resource.urn.removeprefix("urn:pulumi:").split("::")[0].rpartition("/")[2].lower() in PRODUCTION
+
+    @cached_property
+    def _by_type(self) -> Mapping[str, Sequence[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources.all:
+            found.setdefault(resource.type, []).append(resource)
+        return found
+
+    @cached_property
+    def _by_urn(self) -> Mapping[str, Resource]:
+        return {resource.urn: resource for resource in self.resources.all}
+
+
+@lru_cache(maxsize=65536)
+def matches(token: str, pattern: str) -> bool:
+    """Whether a type token is one that a pattern means; an Azure token's version counts only if the pattern has one."""
+    if token == pattern:
+        return True
+    if token.startswith("azure-native:") and "/v" not in pattern:
+        token = re.sub(r"/v\d{8}\w*(?=:)", "", token)
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), token) is not None
+
+
+def plain(name: str) -> str:
+    """Return a tag's name as names are compared: without case and without `-`, `_` and spaces."""
+    return re.sub(r"[-_ ]", "", name).lower()
+
+
+__all__ = ["PRODUCTION", "UNKNOWN", "Inspection", "matches", "plain"]
