@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 _CLOCK_SECONDS = 2.0
 _SHOWN_LINES = 5
+_WRITING_SECONDS = 0.1
 
 
 class PulumiStack:
@@ -197,22 +198,23 @@ class PulumiStack:
         folder = self.checkpoint.parents[2] / "locks" / "organization" / PROJECT / self.name
         for path in [*folder.glob("*.json"), *folder.glob("*.tmp")]:
             try:
-                taken_at = path.stat().st_mtime
-                if _is_dead(path.read_bytes(), taken_at):
+                if _is_dead(path):
                     for file in (path, path.with_name(f"{path.name}.attrs")):
                         file.unlink(missing_ok=True)
             except OSError:
                 continue  # its run has just taken it away
 
 
-def _is_dead(lock: bytes, taken_at: float) -> bool:
-    try:
-        holder = json.loads(lock)
-        host, pid = holder["hostname"], int(holder["pid"])
-    except (ValueError, KeyError, TypeError):
-        # Half a lock, of a disk without room: the engine would stop at it for ever. Or one being written now.
-        return time.time() - taken_at > _CLOCK_SECONDS
-    return bool(host == os.uname().nodename) and not _engine_runs(pid, taken_at)
+def _is_dead(lock: Path) -> bool:
+    for _ in range(2):
+        try:
+            holder = json.loads(lock.read_bytes())
+            host, pid = holder["hostname"], int(holder["pid"])
+            return bool(host == os.uname().nodename) and not _engine_runs(pid, lock.stat().st_mtime)
+        except (ValueError, KeyError, TypeError):
+            time.sleep(_WRITING_SECONDS)
+    # Half a lock, of a disk without room, and not one that is being written: the engine would stop at it for ever.
+    return True
 
 
 def _engine_runs(pid: int, locked_at: float) -> bool:

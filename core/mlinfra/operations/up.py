@@ -21,6 +21,9 @@ from mlinfra.repository import Repository
 from mlinfra.resources import Resources
 from mlinfra.state import was_cut_off
 
+_SETTLING_SECONDS = 10.0
+_ASKING_SECONDS = 0.2
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -82,9 +85,19 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
         progress.phase("not everything serves as it should: asking what is really there, and mending it")
         outcomes.append(stack.refresh(progress.step))
         outcomes.append(stack.up(progress.step))
-        status = status_of(session)
+        status = _settled(session)
     _say_what_was_skipped(status, served, progress)
     return Summary(outcomes, trained, status, time.monotonic() - started)
+
+
+def _settled(session: Session) -> Status:
+    """Return the status once everything serves, or after some seconds: a router sees a new server a little later."""
+    deadline = time.monotonic() + _SETTLING_SECONDS
+    while True:
+        status = status_of(session)
+        if all(item.serves for item in status.endpoints) or time.monotonic() > deadline:
+            return status
+        time.sleep(_ASKING_SECONDS)
 
 
 def refuse_destruction(session: Session) -> None:

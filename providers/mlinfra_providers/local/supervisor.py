@@ -176,7 +176,7 @@ class Supervisor:
 
     def wait_ready(self, url: str, timeout: float, process: str) -> None:
         """Wait until `url` answers 200; see `wait_until`."""
-        self.wait_until(lambda: _answers(url), timeout, process, what=url)
+        self.wait_until(lambda: answers(url), timeout, process, what=url)
 
     def wait_until(self, ready: Callable[[], bool], timeout: float, process: str, *, what: str) -> None:
         """Wait until `ready()`, for at most `timeout` seconds, as long as the program `process` lives.
@@ -340,7 +340,8 @@ def _ignored(*codes: int) -> Iterator[None]:
             raise
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether an address of this machine answers 200."""
     # Not urllib: it would ask a proxy for an address of this machine when the environment names one.
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=2)

@@ -63,7 +63,8 @@ class Worker(Closing):
 
     def __init__(self, module: str, *, folder: Path | None = None) -> None:
         # -P: a file of the user's that is named like a module must not stand in for it.
-        self._command = [sys.executable, "-P", "-m", module]
+        # -B: bytecode of a team's file would be taken for the file's as it is now, where both are of one second.
+        self._command = [sys.executable, "-B", "-P", "-m", module]
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+from mlinfra.artifacts import check_tree
 from mlinfra.digests import digest_json, short
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.handler import Found, Properties
@@ -14,7 +15,7 @@ from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.ports import HOST, Ports
 from mlinfra_providers.local.programs import Program
 from mlinfra_providers.local.resources.local_handler import LocalHandler
-from mlinfra_providers.local.supervisor import Supervisor
+from mlinfra_providers.local.supervisor import Supervisor, answers
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 40
@@ -49,12 +50,15 @@ class Server(LocalHandler):
         return name, {"port": port}
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
-        """Gone is what the supervisor does not run; what it is just starting again is there."""
+        """Gone is what the supervisor does not run, and what it starts in vain because the model was changed."""
         layout = self.layout(inputs)
-        state = Supervisor(layout).status().get(id_)
+        state, port = Supervisor(layout).status().get(id_), Ports(layout).kept().get(id_)
         if state is None or not (state.running or state.state == "BACKOFF"):
             return None
-        return Found(inputs, {"port": Ports(layout).kept().get(id_)})
+        ready = port is not None and answers(ready_url(inputs["endpoint"], port))
+        if not ready and not _is_whole(_model_folder(layout, inputs), inputs["artifact"]):
+            return None
+        return Found(inputs, {"port": port})
 
     def delete(self, id_: str, inputs: Properties) -> None:
         """End the process after what is in flight, and give its port back."""
@@ -95,6 +99,14 @@ def ready_path(endpoint: str) -> str:
 
 def _model_folder(layout: Layout, inputs: Properties) -> Path:
     return layout.endpoint(inputs["endpoint"]) / "models" / str(inputs["release"])
+
+
+def _is_whole(folder: Path, digest: str) -> bool:
+    try:
+        check_tree(folder, digest)
+    except MlinfraError:
+        return False
+    return True
 
 
 def _program(layout: Layout, name: str, model: Path, port: int, inputs: Properties) -> Program:
