@@ -15,7 +15,7 @@ from mlinfra_providers.local.registry import Registry
 from tests.end_to_end.files import STACK
 from tests.end_to_end.repository import ENDPOINT, STORE, Platform
 
-pytestmark = [pytest.mark.engine, pytest.mark.local, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.local]
 
 FEATURES = 'Feature("temperature", "float64"), Feature("humidity", "float64")'
 

@@ -13,7 +13,7 @@ import pytest
 from mlinfra.releases import Release
 from tests.end_to_end.repository import ENDPOINT, Platform
 
-pytestmark = [pytest.mark.engine, pytest.mark.local, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.local]
 
 NAMES = ("dev", "staging", "prod")
 MORE_MEMORY = "override: {endpoints.crowds.compute.memory_gib: 3}\n"

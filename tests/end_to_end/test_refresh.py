@@ -21,7 +21,7 @@ from mlinfra_providers.local.registry import Registry
 from tests.end_to_end.conftest import First
 from tests.end_to_end.repository import ENDPOINT, Platform, wait_for, without_place
 
-pytestmark = [pytest.mark.engine, pytest.mark.local, pytest.mark.long]
+pytestmark = [pytest.mark.engine, pytest.mark.local]
 
 KINDS = {"server", "router", "drift"}
 
