@@ -32,6 +32,15 @@ def _webhook(url: str) -> str:
 Url = Annotated[str, AfterValidator(_without_credentials)]
 
 
+class Destruction(BaseModel):
+    """Leave to destroy the data of one resource: its part (`feature_stores.weather`), its name, or its URN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resource: str = Field(min_length=1, description="The part (feature_stores.weather), the resource's name or URN.")
+    reason: str = Field(min_length=1, description="Why its data may go.")
+
+
 class Environment(BaseModel):
     """What one environment's file says; `name` is the file's name. Fields that only one target has are refused
     by the other targets' adapters, never ignored."""
@@ -62,6 +71,9 @@ class Environment(BaseModel):
         default_factory=dict,
         description="Declared values that differ here, by path: endpoints.flight-delay.scale.max: 8",
     )
+    destroy_data: tuple[Destruction, ...] = Field(
+        (), description="Resources whose data an `up` may destroy, each with a reason. Remove the line afterwards."
+    )
 
 
 def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, list[Problem]]:
@@ -83,7 +95,6 @@ def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, li
     try:
         return Environment.model_validate({**given, "name": name}), problems
     except ValidationError as error:
-        known = sorted(set(Environment.model_fields) - {"name"})
         for detail in error.errors(include_url=False):
             steps = [str(step) for step in detail["loc"]]
             bad.add(steps[0])
@@ -91,7 +102,8 @@ def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, li
             path = ".".join(steps)
             kind, found, message = detail["type"], repr(detail["input"])[:80], str(detail["msg"])
             if kind == "extra_forbidden":
-                near = nearest(steps[0], known)
+                known = _fields_beside(steps)
+                near = nearest(steps[-1], known)
                 problems.append(
                     Problem(file.name, line, path, "is no field here", expected=", ".join(known), nearest=near)
                 )
@@ -113,6 +125,23 @@ def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, li
         return Environment.model_validate({"target": "?", "stacks": ["unknown"], **rest, "name": name}), problems
     except ValidationError:
         return None, problems
+
+
+def _fields_beside(steps: list[str]) -> list[str]:
+    """Return the names that are known where the last step was written, as the schema has them."""
+    node = schema = environment_schema()
+    for step in steps[:-1]:
+        node = _described(node.get("properties", {}).get(step, node.get("items", {})), schema)
+    return sorted(node.get("properties", ()))
+
+
+def _described(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    for option in (node, *node.get("anyOf", ())):
+        if "$ref" in option:
+            return dict(schema["$defs"][option["$ref"].rpartition("/")[2]])
+        if "properties" in option or "items" in option:
+            return dict(option)
+    return {}
 
 
 def environment_schema() -> dict[str, Any]:

@@ -10,6 +10,8 @@ import pytest
 from mlinfra.environment import Environment, environment_schema, parse_environment
 from mlinfra.yaml_file import read_yaml
 
+FIELDS = ", ".join(sorted(set(Environment.model_fields) - {"name"}))
+
 
 def parse(text: str) -> tuple[Environment | None, list[str]]:
     environment, problems = parse_environment(read_yaml(text, "environments/dev.yaml"), "dev")
@@ -47,13 +49,16 @@ def test_all_problems_are_said() -> None:
         "webhook: ftp://example.com\n"
         "override: [1]\n"
         "train: true\n"
+        "destroy_data:\n"
+        "  - {resorce: feature_stores.weather, reason: gone}\n"
     )
     assert environment is not None, "what is sound is still there, so that the rest can be checked"
     found = "\n".join(problems)
     for text in (
         "dev.yaml:1: name: is the file's own name",
-        "dev.yaml:2: targt: is no field here (expected artifacts, override, releases, secrets_provider, stacks, state, "
-        "target, train, webhook, did you mean 'target'?)",
+        f"dev.yaml:2: targt: is no field here (expected {FIELDS}, did you mean 'target'?)",
+        "dev.yaml:12: destroy_data.0.resorce: is no field here (expected reason, resource, did you mean 'resource'?)",
+        "dev.yaml:12: destroy_data.0.resource: is missing",
         "target: is missing",
         "dev.yaml:3: stacks.0: is not valid (found 'flight-delay'",
         "dev.yaml:3: stacks.1: is not valid (found 5",

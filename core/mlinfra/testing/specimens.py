@@ -148,6 +148,7 @@ BY_THE_CORE: Mapping[str, str] = {
     "state": "chooses the backend that keeps the state",
     "secrets_provider": "is given to the engine",
     "override": "changes declared values before an adapter sees them",
+    "destroy_data": "lets an `up` destroy what it names",
 }
 """Fields of an environment that the core carries out, the same on every target."""
 
