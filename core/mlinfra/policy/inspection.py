@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from mlinfra.policy.settings import Settings
-from mlinfra.policy.values import at, is_absent, is_unknown
+from mlinfra.policy.values import Value, at, is_absent, is_unknown
 from mlinfra.resources import STACK_TYPE, UNKNOWN, Resource, Resources
 
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
@@ -61,13 +61,23 @@ class Inspection:
 
     def comes_only_from(self, resource: Resource, path: str, *types: str) -> bool:
         """Whether an unknown value at `path` comes from resources of these types alone, all of them in the stack."""
-        urns = resource.property_dependencies.get(re.split(r"[.\[{]", path, maxsplit=1)[0]) or ()
+        urns = resource.property_dependencies.get(_top(path)) or ()
         tokens = [urn.split("::")[2].split("$")[-1] for urn in urns]
         return bool(tokens) and all(any(matches(token, pattern) for pattern in types) for token in tokens)
 
     def named(self, value: Any, path: str, *types: str) -> list[Resource]:
         """Return the resources of some types that say at `path` that they have this name."""
         return [other for other in self.of(*types) if not is_unknown(value) and at(other.inputs, path).value == value]
+
+    def referred(self, resource: Resource, reference: Value, path: str, *types: str) -> list[Resource]:
+        """Return the resources of some types that an input of `resource` refers to.
+
+        A known reference is compared with the name that they say at `path`; an unknown one comes from them.
+        """
+        if reference.unknown:
+            sources = self.sources(resource, _top(reference.path))
+            return [source for source in sources if any(matches(source.type, pattern) for pattern in types)]
+        return [] if reference.absent else self.named(reference.value, path, *types)
 
     def provider_of(self, resource: Resource) -> Resource | None:
         """Return the explicit provider of a resource, where the stack shows it."""
@@ -129,6 +139,11 @@ def matches(token: str, pattern: str) -> bool:
     if token.startswith("azure-native:") and "/v" not in pattern:
         token = re.sub(r"/v\d{8}\w*(?=:)", "", token)
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), token) is not None
+
+
+def _top(path: str) -> str:
+    """Return the input that a path begins with."""
+    return re.split(r"[.\[{]", path, maxsplit=1)[0]
 
 
 def plain(name: str) -> str:

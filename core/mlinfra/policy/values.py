@@ -57,9 +57,9 @@ def every(inputs: Any, path: str) -> list[Value]:
     """Return all that stands at a path with `[]` (each item of a list) or `{}` (each value of an object).
 
     Where the list is absent there is nothing; an unknown list is one unknown value, under the list's own path.
-    Without `[]` and `{}` there is always exactly one.
+    Without `[]` and `{}` there is always exactly one. `inputs` may be a value that was found before: its path goes on.
     """
-    found = [Value("", inputs)]
+    found = [inputs if isinstance(inputs, Value) else Value("", inputs)]
     for step in _steps(path):
         found = [inner for outer in found for inner in _below(outer, step)]
     return found
