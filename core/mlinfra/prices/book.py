@@ -1,0 +1,121 @@
+"""The price book: list prices as data, each with its source and its date."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, cached_property
+from importlib.resources import files
+
+EVERYWHERE = "any"
+"""The region of a price that is the same in all regions."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a price is found by, in the words of the snapshot: `aws`, `SageMaker`, `realtime-hosting`,
+    `ml.m5.xlarge`, and the unit that the quantity is counted in, `hour`."""
+
+    provider: str
+    service: str
+    component: str
+    item: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.component} {self.item}"
+
+
+@dataclass(frozen=True)
+class Price:
+    """One list price in US dollars, on demand and, where there is one, spot; `as_of` is an ISO date."""
+
+    key: Key
+    region: str
+    usd: Decimal
+    spot_usd: Decimal | None
+    as_of: str
+    source: str
+    quality: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """There is no such price; `nearest` says what there is instead, as far as that helps."""
+
+    nearest: str
+
+
+class PriceBook:
+    """Prices by what they are for and by region."""
+
+    def __init__(self, prices: Iterable[Price]) -> None:
+        self.prices: Sequence[Price] = tuple(prices)
+
+    def find(self, key: Key, region: str) -> Price | Miss:
+        """Return the price in a region; never that of another region, or of another unit."""
+        regions = self._regions.get(key, {})
+        found = regions.get(region) or regions.get(EVERYWHERE)
+        return found or Miss(self._nearest(key, region, regions))
+
+    @property
+    def services(self) -> set[str]:
+        """The names of all services that have a price."""
+        return {price.key.service for price in self.prices}
+
+    @cached_property
+    def newest(self) -> str:
+        """The date of the newest price."""
+        return max((price.as_of for price in self.prices), default="")
+
+    def _nearest(self, key: Key, region: str, regions: Mapping[str, Price]) -> str:
+        if regions:
+            return f"has a price in {', '.join(sorted(regions))}"
+        shelf = {
+            other.item
+            for other, found in self._regions.items()
+            if (other.provider, other.service, other.component, other.unit)
+            == (key.provider, key.service, key.component, key.unit)
+            and (region in found or EVERYWHERE in found)
+        }
+        near = difflib.get_close_matches(key.item, sorted(shelf), n=2, cutoff=0.75)
+        return f"the nearest with a price: {', '.join(near)}" if near else ""
+
+    @cached_property
+    def _regions(self) -> Mapping[Key, Mapping[str, Price]]:
+        found: dict[Key, dict[str, Price]] = {}
+        for price in self.prices:
+            found.setdefault(price.key, {})[price.region] = price
+        return found
+
+
+@cache
+def snapshot() -> PriceBook:
+    """Return the prices that are shipped."""
+    return PriceBook(read_prices(files("mlinfra.prices").joinpath("snapshot.csv").read_text(encoding="utf-8")))
+
+
+def read_prices(text: str) -> list[Price]:
+    """Return the prices of a table with the snapshot's columns.
+
+    Raises:
+        KeyError: a column is missing.
+        decimal.InvalidOperation: an amount is no number.
+    """
+    return [
+        Price(
+            key=Key(row["provider"], row["service"], row["component"], row["item"], row["unit"]),
+            region=row["region"],
+            usd=Decimal(row["usd"]),
+            spot_usd=Decimal(row["spot_usd"]) if row["spot_usd"] else None,
+            as_of=row["as_of"],
+            source=row["source"],
+            quality=row["quality"],
+            note=row["note"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    ]

@@ -1,0 +1,158 @@
+"""SageMaker endpoints. A configuration is billed through the endpoints that refer to it; autoscaling targets, which
+refer to an endpoint's variant by its resource id, say between how many instances there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from mlinfra.policy.values import at, every
+from mlinfra.prices.book import Key
+from mlinfra.prices.context import Context
+from mlinfra.prices.registry import (
+    HOURS,
+    Answer,
+    Free,
+    Gap,
+    NotKnown,
+    Quantity,
+    Use,
+    amount,
+    apart,
+    exactly,
+    known,
+    priced,
+)
+from mlinfra.resources import Resource
+
+CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+TARGET = "aws:appautoscaling/target:Target"
+INSTANCES = "sagemaker:variant:DesiredInstanceCount"
+CONCURRENCY = "sagemaker:variant:DesiredProvisionedConcurrency"
+SECONDS = HOURS * 3600
+
+_STORAGE = Key("aws", "SageMaker", "realtime-hosting", "ML storage", "GB-month")
+_DATA = Key("aws", "SageMaker", "realtime-hosting", "data in/out", "GB")
+_SERVERLESS = Key("aws", "SageMaker", "serverless-inference", "duration", "GB-second")
+_PROVISIONED = Key("aws", "SageMaker", "serverless-inference", "provisioned concurrency", "GB-second")
+
+
+@priced(ENDPOINT)
+def endpoint(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The traffic; what serves it is billed by the configuration."""
+    name = f"endpoint {resource.name}"
+    configurations = context.refer_to(resource, "endpointConfigName", CONFIGURATION, "name")
+    if configurations is None:
+        yield Gap(name, "its configuration is known only after an up (endpointConfigName)")
+    elif not configurations:
+        yield Gap(name, "its configuration is not here (endpointConfigName)")
+    quantity, assumed = context.load(resource, "data_gb")
+    yield Use(_DATA, quantity, idle=False, assumed=assumed)
+
+
+@priced(CONFIGURATION)
+def configuration(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The variants, once for each endpoint of the stack that refers to the configuration."""
+    endpoints = _endpoints_of(resource, context)
+    if not endpoints:
+        what = f"configuration {resource.name}"
+        yield context.absent(what, "no endpoint is seen to use it", "one may") or Free("no endpoint uses it")
+    variants = [
+        *every(resource.inputs, "productionVariants[]"),
+        *every(resource.inputs, "shadowProductionVariants[]"),
+    ]
+    for user in endpoints:
+        for number, variant in enumerate(variants):
+            named = at(variant.value, "variantName").value
+            label = (
+                f"variant {named}"
+                if isinstance(named, str) and not at(variant.value, "variantName").unknown
+                else (f"variant {number + 1}")
+            )
+            label = f"{user.name} {label}" if len(endpoints) > 1 else label
+            yield from apart(label, _variant(resource, user, variant.value, len(variants), label, context))
+
+
+def _variant(
+    resource: Resource, user: Resource, variant: Any, variants: int, label: str, context: Context
+) -> Iterator[Answer]:
+    serverless = at(variant, "serverlessConfig")
+    if known(serverless):
+        yield from _serverless(resource, user, variant, variants, label, context)
+        return
+    instance = known(at(variant, "instanceType"))
+    if instance is None:
+        raise NotKnown("instanceType is absent")
+    low, high = _bounds(user, variant, variants, context)
+    replicas, assumed = context.replicas(resource, low, high)
+    yield Use(
+        Key("aws", "SageMaker", "realtime-hosting", str(instance), "hour"), replicas.times(HOURS), label,
+        assumed=assumed,
+    )  # fmt: skip
+    if (volume := amount(at(variant, "volumeSizeInGb"), 0)) > 0:
+        yield Use(_STORAGE, replicas.times(volume), label, assumed=assumed)
+
+
+def _bounds(user: Resource, variant: Any, variants: int, context: Context) -> tuple[Decimal, Decimal]:
+    """Return between how many instances a variant has."""
+    if (found := _target(user, variant, variants, INSTANCES, context)) is not None:
+        return found
+    count = amount(at(variant, "initialInstanceCount"), 1)
+    managed = at(variant, "managedInstanceScaling")
+    if known(managed) and known(at(variant, "managedInstanceScaling.status"), "ENABLED") != "DISABLED":
+        low = amount(at(variant, "managedInstanceScaling.minInstanceCount"), count)
+        return low, max(low, amount(at(variant, "managedInstanceScaling.maxInstanceCount"), max(low, count)))
+    return count, count
+
+
+def _serverless(
+    resource: Resource, user: Resource, variant: Any, variants: int, label: str, context: Context
+) -> Iterator[Answer]:
+    """On demand: the seconds that requests take, at most those of full concurrency around the clock."""
+    memory = amount(at(variant, "serverlessConfig.memorySizeInMb"), 2048) / 1024
+    most = amount(at(variant, "serverlessConfig.maxConcurrency")) * SECONDS
+    requests, milliseconds = context.stated(resource, "requests"), context.stated(resource, "request_ms")
+    if requests is not None and milliseconds is not None:
+        busy, assumed = exactly(min(most, requests * milliseconds / 1000)), ""
+    else:
+        where = context.where_stated(resource, "requests")
+        busy = Quantity(Decimal(0), Decimal(0), most)
+        assumed = f"no requests; state {where} and request_ms"
+    yield Use(_SERVERLESS, busy.times(memory), label, idle=False, assumed=assumed)
+    bounds = _target(user, variant, variants, CONCURRENCY, context)
+    fixed = amount(at(variant, "serverlessConfig.provisionedConcurrency"), 0)
+    low, high = bounds or (fixed, fixed)
+    if high > 0:
+        kept, assumed = context.replicas(resource, low, high)
+        yield Use(_PROVISIONED, kept.times(SECONDS * memory), label, assumed=assumed)
+
+
+def _target(
+    user: Resource, variant: Any, variants: int, dimension: str, context: Context
+) -> tuple[Decimal, Decimal] | None:
+    """Return the bounds that an autoscaling target gives a variant of an endpoint; None where there is no target."""
+    name, named = at(user.inputs, "name"), at(variant, "variantName").value
+    for target in context.inspection.of(TARGET):
+        if at(target.inputs, "scalableDimension").value != dimension:
+            continue
+        resource_id = at(target.inputs, "resourceId")
+        if resource_id.unknown:
+            if user not in context.inspection.sources(target, "resourceId"):
+                continue
+            if variants > 1:
+                raise NotKnown("which variant is scaled is known only after an up (resourceId)")
+        elif name.absent or resource_id.value != f"endpoint/{name.value}/variant/{named}":
+            continue
+        low = amount(at(target.inputs, "minCapacity"))
+        return low, max(low, amount(at(target.inputs, "maxCapacity")))
+    return None
+
+
+def _endpoints_of(configuration: Resource, context: Context) -> list[Resource]:
+    return [
+        endpoint
+        for endpoint in context.inspection.of(ENDPOINT)
+        if configuration in (context.refer_to(endpoint, "endpointConfigName", CONFIGURATION, "name") or ())
+    ]
