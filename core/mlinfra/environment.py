@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from mlinfra.policy.exceptions import Policies
 from mlinfra.problems import Problem, nearest
 from mlinfra.yaml_file import YamlFile
 
@@ -74,6 +75,7 @@ class Environment(BaseModel):
     destroy_data: tuple[Destruction, ...] = Field(
         (), description="Resources whose data an `up` may destroy, each with a reason. Remove the line afterwards."
     )
+    policies: Policies = Field(default_factory=lambda: Policies(), description="How strict the policy rules are here.")
 
 
 def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, list[Problem]]:

@@ -149,6 +149,7 @@ BY_THE_CORE: Mapping[str, str] = {
     "secrets_provider": "is given to the engine",
     "override": "changes declared values before an adapter sees them",
     "destroy_data": "lets an `up` destroy what it names",
+    "policies": "says how strictly `mlinfra check` judges",
 }
 """Fields of an environment that the core carries out, the same on every target."""
 
