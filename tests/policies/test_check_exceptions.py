@@ -119,8 +119,8 @@ def test_the_profile_of_a_stack(stack: str, profile: str) -> None:
 
 
 def test_no_such_profile() -> None:
-    with pytest.raises(WrongUse, match=r"no profile 'prod' \(did you mean 'production'"):
-        profile_for("dev", "prod")
+    with pytest.raises(WrongUse, match=r"no profile 'producton' \(did you mean 'production'"):
+        profile_for("dev", "producton")
 
 
 def test_what_is_wrong_in_an_environment_is_said_with_its_line() -> None:

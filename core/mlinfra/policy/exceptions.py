@@ -123,7 +123,7 @@ def set_apart(
             verdict = Verdict.VIOLATION if complete else Verdict.UNKNOWN
             reported.append(_reported(UNMATCHED, index, field, verdict, message, exception))
     apart = {id(finding) for item in covered for finding in item.findings}
-    left = [*reported, *(finding for finding in found if id(finding) not in apart)]
+    left = [*(finding for finding in found if id(finding) not in apart), *reported]
     return sorted(left, key=lambda finding: (not finding.mandatory, *_badness(finding))), covered
 
 
