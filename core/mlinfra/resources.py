@@ -10,10 +10,13 @@ from typing import Any
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What the engine's wire protocol says for a value that is known only after an `up` (pulumi sdk, rpc.py)."""
 
+SECRET = "[secret]"
+"""What stands for a value that the program marks secret."""
+
 STACK_TYPE = "pulumi:pulumi:Stack"
 PART_TYPE = "mlinfra:part:"
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+_SECRET_MARK = "1b47061264138c4ac30d75fd1eb44270"
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ def _from_engine(item: Mapping[str, Any]) -> Resource:
 def hide_secrets(value: Any) -> Any:
     """Return `value` with every secret replaced by `[secret]`."""
     if isinstance(value, Mapping):
-        if value.get(_SIGNATURE) == _SECRET:
-            return "[secret]"
+        if value.get(_SIGNATURE) == _SECRET_MARK:
+            return SECRET
         return {key: hide_secrets(item) for key, item in value.items()}
     if isinstance(value, list):
         return [hide_secrets(item) for item in value]

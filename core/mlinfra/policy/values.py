@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from mlinfra.resources import UNKNOWN
+from mlinfra.resources import SECRET, UNKNOWN
 
 _STEP = re.compile(r"\.?(?:\['(?P<quoted>[^']*)'\]|(?P<every>\[\]|\{\})|(?P<name>[^.\[\]{}]+))")
 
@@ -47,7 +47,7 @@ def is_absent(value: Any) -> bool:
 def at(inputs: Any, path: str) -> Value:
     """Return what stands at a path such as `encryptionSpec.kmsKeyName` or `metadata.labels['app.kubernetes.io/name']`.
 
-    Below an unknown value everything is unknown; below something that is no object there is nothing.
+    Below an unknown or a secret value everything is unknown; below something that is no object there is nothing.
     """
     [found] = every(inputs, path)
     return found
@@ -100,8 +100,8 @@ def _steps(path: str) -> tuple[str, ...]:
 
 def _below(outer: Value, step: str) -> list[Value]:
     value = outer.value
-    if is_unknown(value):
-        return [outer]
+    if is_unknown(value) or value == SECRET:
+        return [Value(outer.path, UNKNOWN)]
     if step == "[]":
         items = value if isinstance(value, list) else []
         return [Value(f"{outer.path}[{number}]", item) for number, item in enumerate(items)]
