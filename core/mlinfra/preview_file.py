@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from mlinfra.given_file import name_of, read_given
 from mlinfra.problems import WrongUse
 from mlinfra.resources import Resources
 
 T = TypeVar("T")
 
-STDIN = "-"
 PREVIEW = "pulumi preview --json > preview.json"
 EXPORT = "pulumi stack export > state.json"
 _TEXTS = ("urn", "type")
@@ -73,10 +72,7 @@ def read_state_file(path: Path | str) -> Resources:
 
 def _document(path: Path | str, made_by: str) -> tuple[str, dict[str, Any]]:
     """Return how a file is called in messages, and the JSON object that it holds."""
-    name = "stdin" if str(path) == STDIN else str(path)
-    content = _bytes(path, name, made_by)
-    if not content.strip():
-        _wrong(name, "is empty", made_by)
+    name, content = name_of(path), read_given(path, _expected(made_by))
     try:
         found = json.loads(content, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
@@ -92,21 +88,6 @@ def _document(path: Path | str, made_by: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(found, dict):
         _wrong(name, f"holds {'null' if found is None else _kind(found)}, and no object", made_by)
     return name, found
-
-
-def _bytes(path: Path | str, name: str, made_by: str) -> bytes:
-    if name == "stdin":
-        if sys.stdin.isatty():
-            _wrong(name, "is a terminal", made_by)
-        return sys.stdin.buffer.read()
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        _wrong(name, "is not there", made_by)
-    except IsADirectoryError:
-        _wrong(name, "is a folder", made_by)
-    except (OSError, ValueError) as error:
-        _wrong(name, f"cannot be read: {getattr(error, 'strerror', None) or error}", made_by)
 
 
 def _check_steps(preview: Mapping[str, Any], name: str) -> None:
@@ -205,4 +186,8 @@ def _kind(value: Any) -> str:
 
 
 def _wrong(where: str, what: str, made_by: str, *, hint: str = "") -> NoReturn:
-    raise WrongUse(f"{where}: {what}", remedy=f"{made_by} writes what is expected{f'; {hint}' if hint else ''}")
+    raise WrongUse(f"{where}: {what}", remedy=_expected(made_by) + (f"; {hint}" if hint else ""))
+
+
+def _expected(made_by: str) -> str:
+    return f"{made_by} writes what is expected"

@@ -81,7 +81,7 @@ def test_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", given)
     assert read_preview("-")[0].all[0].urn == URN
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
-    with pytest.raises(WrongUse, match="stdin: is a terminal"):
+    with pytest.raises(WrongUse, match="stdin: cannot be read: it is a terminal"):
         read_preview("-")
 
 
