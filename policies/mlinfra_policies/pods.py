@@ -91,14 +91,16 @@ class _Described:
 
     def at(self, path: str) -> Value:
         """Return one field, as `mlinfra.policy.values.at` does, under its path in the resource's inputs."""
-        [found] = self.every(path)
-        return found
+        found = at(self.spec, path)
+        return Value(self._placed(found.path), found.value)
 
     def every(self, path: str) -> list[Value]:
         """Return fields, as `mlinfra.policy.values.every` does, under their paths in the resource's inputs."""
         return [Value(self._placed(found.path), found.value) for found in every(self.spec, path)]
 
     def _placed(self, inner: str) -> str:
+        if not self.moved:
+            return _joined(self.path, inner)
         head = re.split(r"[.\[]", inner, maxsplit=1)[0]
         return self.moved[head] + inner[len(head) :] if head in self.moved else _joined(self.path, inner)
 

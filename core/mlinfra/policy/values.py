@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from mlinfra.resources import SECRET, UNKNOWN
@@ -49,8 +50,16 @@ def at(inputs: Any, path: str) -> Value:
 
     Below an unknown or a secret value everything is unknown; below something that is no object there is nothing.
     """
-    [found] = every(inputs, path)
-    return found
+    keys, written = _keys(path)
+    value = inputs
+    for number, key in enumerate(keys):
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif is_unknown(value) or value == SECRET:
+            return Value(written[number], UNKNOWN)
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
+    return Value(written[-1], value)
 
 
 def every(inputs: Any, path: str) -> list[Value]:
@@ -86,6 +95,15 @@ def is_false(value: Any) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def _keys(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the keys of a path without lists, and the path down to each of them."""
+    keys = tuple(step[1:] for step in _steps(path) if step[0] == ".")
+    if len(keys) != len(_steps(path)):
+        raise ValueError(f"{path!r} may mean several values; use every()")
+    return keys, tuple(accumulate(keys, _joined, initial=""))
+
+
+@lru_cache(maxsize=4096)
 def _steps(path: str) -> tuple[str, ...]:
     steps, end = [], 0
     for match in _STEP.finditer(path):
@@ -113,6 +131,6 @@ def _below(outer: Value, step: str) -> list[Value]:
 
 
 def _joined(path: str, key: str) -> str:
-    if not re.fullmatch(r"[\w$-]+", key):
+    if not key.isidentifier() and not re.fullmatch(r"[\w$-]+", key):
         return f"{path}['{key}']"
     return f"{path}.{key}" if path else key
