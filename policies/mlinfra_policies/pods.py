@@ -79,7 +79,7 @@ class _Described:
     """Where it stands in the resource's inputs, as a person writes it."""
     spec: Any
     """Its fields by their names in a pod, or `UNKNOWN`."""
-    partial: bool = field(default=False, kw_only=True)
+    partial: bool = False
     """Whether what it leaves out comes from elsewhere, so that absence says nothing."""
     moved: Paths = field(default_factory=dict, kw_only=True)
     """The paths of fields that do not stand under `path`."""
@@ -121,6 +121,8 @@ class Pod(_Described):
 
     labels: Any = field(default_factory=dict)
     """The labels of the pods, with those that the controller adds, or `UNKNOWN`; a value may be `UNKNOWN`, too."""
+    annotations: Any = None
+    """The annotations of the pods, or `UNKNOWN`."""
     namespace: Any = None
     """What the resource says in `metadata.namespace`: None where it says nothing, `UNKNOWN` where it is not known."""
     merged: bool = False
@@ -176,7 +178,7 @@ class _Manifest:
             for template in _under(self.place, path):
                 [spec] = _under(template, "spec")
                 if _is_object(spec.value):
-                    yield self._pod(spec, at(template.value, "metadata.labels").value)
+                    yield self._pod(spec, at(template.value, "metadata").value)
         for path in _INLINE.get(self.kind, ()):
             for spec in _under(self.place, path):
                 if _is_object(spec.value) or (self.kind in _SERVICES and path == _INLINE[self.kind][0]):
@@ -192,24 +194,22 @@ class _Manifest:
 
     def shaped(self) -> Iterator[Pod]:
         """Yield what looks like a pod wherever it stands."""
-        for spec, labels in _shaped(self.place, {}):
-            yield self._pod(spec, labels)
+        for spec, metadata in _shaped(self.place, {}):
+            yield self._pod(spec, metadata)
 
-    def _pod(self, spec: Value, labels: Any) -> Pod:
+    def _pod(self, spec: Value, metadata: Any) -> Pod:
+        labels, annotations = (at(metadata, name).value for name in ("labels", "annotations"))
         if not is_unknown(labels):
-            labels = {**(labels if isinstance(labels, Mapping) else {}), **self._given}
-        return Pod(spec.path, spec.value, labels=labels, namespace=self.namespace, partial=self.partial)
-
-    @property
-    def _given(self) -> Mapping[str, Any]:
-        return dict.fromkeys(_NAMED.get(self.kind, ()), self.name)
+            labels = {**_mapping(labels), **dict.fromkeys(_NAMED.get(self.kind, ()), self.name)}
+        return Pod(spec.path, spec.value, self.partial, labels, annotations, self.namespace)
 
     def _inline(self, spec: Value) -> Pod:
-        labels = [at(self.place.value, "metadata.labels").value, at(spec.value, "labels").value]
-        every_label = UNKNOWN if UNKNOWN in labels else {**_mapping(labels[0]), **_mapping(labels[1])}
-        if self.kind == "InferenceService" and isinstance(every_label, dict):
-            every_label["component"] = re.sub(r"\[\d+\]|\.workerSpec$", "", spec.path).rpartition(".")[2]
-        pod = self._pod(Value(spec.path, {} if is_absent(spec.value) else spec.value), every_label)
+        said = [at(self.place.value, "metadata.labels").value, at(spec.value, "labels").value]
+        labels: Any = UNKNOWN if UNKNOWN in said else {**_mapping(said[0]), **_mapping(said[1])}
+        if self.kind == "InferenceService" and labels != UNKNOWN:
+            labels["component"] = re.sub(r"\[\d+\]|\.workerSpec$", "", spec.path).rpartition(".")[2]
+        metadata = {"labels": labels, "annotations": at(spec.value, "annotations").value}
+        pod = self._pod(Value(spec.path, {} if is_absent(spec.value) else spec.value), metadata)
         models: list[Container] = []
         if self.kind == "InferenceService" and not pod.unknown:
             found = [pod.at(name) for name in _MODELS]
@@ -229,9 +229,9 @@ class _Manifest:
         for name in ("spec.initializer.dataset", "spec.initializer.model"):
             [each] = _under(self.place, name)
             found.append(Container(each.path, each.value, kind="initializer", partial=True, in_full=False))
-        [labels] = _under(self.place, "metadata.labels")
+        metadata = at(self.place.value, "metadata").value
         others = [each for each in found if _is_object(each.spec)]
-        return replace(self._pod(Value(trainer.path, {}), labels.value), partial=True, others=others)
+        return replace(self._pod(Value(trainer.path, {}), metadata), partial=True, others=others)
 
     def _held(self, path: str, kind: str = "") -> Iterator[Pod]:
         """Yield the pods of a manifest that this one holds; its controller names it."""
@@ -278,18 +278,24 @@ class _Manifest:
         fields, moved = _gathered(
             own,
             securityContext=[*_under(own, "podSecurityContext"), *_under(template, "securityContext")],
-            serviceAccountName=[*_under(own, "serviceAccount"), *_under(driver, "serviceAccount")],
+            serviceAccountName=[
+                *_under(own, "serviceAccount"),
+                *_under(template, "serviceAccountName"),
+                *_under(driver, "serviceAccount"),
+            ],
             nodeSelector=[*_under(own, "nodeSelector"), *_under(spec, "nodeSelector")],
         )
-        labels = at(own.value, "labels").value
+        labels, annotations = (at(own.value, name).value for name in ("labels", "annotations"))
         if not is_unknown(labels):
             labels = {**_mapping(labels), "spark-role": role}
-        yield replace(self._pod(Value(own.path, fields), labels), moved=moved, others=others)
+        metadata = {"labels": labels, "annotations": annotations}
+        yield replace(self._pod(Value(own.path, fields), metadata), moved=moved, others=others)
         if _is_object(template.value) and isinstance(own.value, Mapping):
             rest: Any = UNKNOWN
             if isinstance(template.value, Mapping):
-                rest = {name: value for name, value in template.value.items() if name not in _LISTS}
-            yield replace(self._pod(Value(template.path, rest), labels), partial=True)
+                rest = {name: each for name, each in template.value.items() if name not in {*_LISTS, *moved}}
+            metadata = at(own.value, "template.metadata").value
+            yield replace(self._pod(Value(template.path, rest), metadata), partial=True)
 
 
 def _found(resource: Resource) -> list[Pod]:
@@ -316,20 +322,20 @@ def _without_twins(found: Sequence[Pod]) -> list[Pod]:
     return list(kept.values())
 
 
-def _shaped(place: Value, labels: Any) -> Iterator[tuple[Value, Any]]:
-    """Yield the objects below with a list of containers, each with the labels of the template around it."""
+def _shaped(place: Value, metadata: Any) -> Iterator[tuple[Value, Any]]:
+    """Yield the objects below with a list of containers, each with the metadata of the template around it."""
     if isinstance(place.value, Mapping):
         containers = place.value.get("containers")
         if is_unknown(containers) or (isinstance(containers, list) and any(map(_is_object, containers))):
-            yield place, labels
+            yield place, metadata
             return
         for name, value in place.value.items():
             if isinstance(value, (Mapping, list)) and name not in ("status", "metadata"):
-                inner = at(place.value, "metadata.labels").value if name == "spec" else labels
+                inner = place.value.get("metadata") if name == "spec" else metadata
                 yield from _shaped(Value(_joined(place.path, name), value), inner)
     elif isinstance(place.value, list):
         for number, value in enumerate(place.value):
-            yield from _shaped(Value(f"{place.path}[{number}]", value), labels)
+            yield from _shaped(Value(f"{place.path}[{number}]", value), metadata)
 
 
 def _gathered(own: Value, **fields: Sequence[Value]) -> tuple[Any, Paths]:
