@@ -29,8 +29,9 @@ def test_an_example_is_judged_as_it_says(rule: Rule, example: Example) -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule.id))
 def test_a_rule_has_examples_of_each_verdict_on_each_target(rule: Rule) -> None:
-    assert rule.decisions, f"{rule.id} is in the catalogue, and nothing decides it"
     targets = {name for name, target in rule.targets.items() if target.get("decidable")}
+    undecidable = rule.targets and not targets
+    assert rule.decisions or undecidable, f"{rule.id} is in the catalogue, and nothing decides it"
     shown = {(example.target, example.verdict) for example in examples(rule.id)}
     wanted = {
         (target, verdict)
