@@ -1,15 +1,13 @@
-"""What is shown of a plan, a status, a finished `up` and a drift measurement; how it looks is decided in render."""
+"""What is shown of a status, a finished `up` and a drift measurement; how it looks is decided in render."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.diff import Change, ResourceChange
 from mlinfra_cli import render
 from mlinfra_cli.render import Cell, counted, text
 
@@ -18,93 +16,11 @@ if TYPE_CHECKING:
 
     from mlinfra.adapters import Run
     from mlinfra.operations.example import Example
-    from mlinfra.operations.plan import Plan
     from mlinfra.operations.status import EndpointStatus, Status
     from mlinfra.operations.up import Summary
 
-_SIGNS: Mapping[Change, tuple[str, str]] = {
-    Change.CREATE: ("+", "new"),
-    Change.UPDATE: ("~", "changed"),
-    Change.REPLACE: ("±", "changed"),
-    Change.MAY_REPLACE: ("±", "changed"),
-    Change.DELETE: ("-", "gone"),
-}
 _VERDICTS = {"ok": "good", "drift": "bad", "no data": "attention"}
 _RANKS = ("drift", "no data", "ok", None)
-
-
-def show_plan(plan: Plan, *, details: bool) -> None:
-    """Show what an `up` would do, part by part."""
-    environment = plan.session.environment
-    render.show(text(("plan for ", ""), (environment.name, "name"), f" on {environment.target}"))
-    keys = list(dict.fromkeys([*(part.key for part in plan.session.resolved.parts), *_others(plan)]))
-    touched = [change for change in plan.changes if change.change is not Change.SAME]
-    widths = [max((len(_row(change)[column][0]) for change in touched), default=0) for column in range(3)]
-    for key in keys:
-        changes = [change for change in touched if (change.part or _RAW) == key]
-        if changes:
-            render.show(text((key, "name")))
-        for change in changes:
-            *cells, reason = _row(change)
-            padded = [(cell.ljust(width) + "  ", style) for (cell, style), width in zip(cells, widths, strict=True)]
-            render.show(text(*padded, reason, indent=2))
-            if details:
-                render.show(*_details(change))
-    render.show(text(), _totals(plan))
-
-
-_RAW = "resources of your own (stacks/__main__.py)"
-
-
-def _others(plan: Plan) -> list[str]:
-    return sorted({change.part or _RAW for change in plan.changes}, key=lambda key: (key == _RAW, key))
-
-
-def _row(change: ResourceChange) -> list[tuple[str, str]]:
-    """Return what happens, the kind, the name and the reason."""
-    sign, style = _SIGNS[change.change]
-    kind = change.resource.type.rsplit(":", 1)[-1]
-    reason = (f"DESTROYS DATA: {_why(change)}", "danger") if change.destroys_data else (_why(change), "")
-    return [(f"{sign} {change.change}", style), (kind, ""), (change.resource.name, ""), reason]
-
-
-def _why(change: ResourceChange) -> str:
-    if change.change is Change.CREATE:
-        return "not there yet"
-    if change.change is Change.DELETE:
-        return "no longer declared"
-    names = [item.path for item in change.properties]
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{shown} changed"
-
-
-def _details(change: ResourceChange) -> Iterator[Any]:
-    if change.change is Change.CREATE:
-        for name, value in sorted(change.resource.inputs.items()):
-            yield text((f"{name}: ", "quiet"), _value(value)[0], indent=6)
-    for item in change.properties:
-        yield text((f"{item.path}: ", "quiet"), _value(item.before, "gone"), " → ", _value(item.after, "new"), indent=6)
-
-
-def _value(value: Any, style: str = "") -> tuple[str, str]:
-    if value is None:
-        return "not there", "quiet"
-    return json.dumps(value, ensure_ascii=False, sort_keys=True), style
-
-
-def _totals(plan: Plan) -> Any:
-    counts = dict.fromkeys(Change, 0)
-    for item in plan.changes:
-        counts[item.change] += 1
-    name = plan.session.environment.name
-    if not plan.changed:
-        return text(f"nothing changes: {counted(counts[Change.SAME], 'resource')} as at the last up")
-    done = [f"{counts[change]} to {change}" for change in Change if change is not Change.SAME and counts[change]]
-    same = f"; {counts[Change.SAME]} stay as they are" if counts[Change.SAME] else ""
-    destroyed = sum(change.destroys_data for change in plan.changes)
-    if destroyed:
-        return text(f"{', '.join(done)}{same}; ", (f"{destroyed} would DESTROY DATA: up refuses this", "danger"))
-    return text(f"{', '.join(done)}{same}: mlinfra up {name} does it")
 
 
 def show_summary(

@@ -21,6 +21,16 @@ class Change(StrEnum):
     DELETE = "delete"
 
 
+EFFECTS: Mapping[Change, str] = {
+    Change.SAME: "none",
+    Change.CREATE: "new",
+    Change.UPDATE: "in place",
+    Change.REPLACE: "replaced",
+    Change.MAY_REPLACE: "may replace",
+    Change.DELETE: "removed",
+}
+
+
 @dataclass(frozen=True)
 class PropertyChange:
     """One input that differs; `before` and `after` are None where it is not there."""
@@ -40,6 +50,11 @@ class ResourceChange:
     properties: Sequence[PropertyChange] = ()
     destroys_data: bool = False
 
+    @property
+    def effect(self) -> str:
+        """How it happens: none, new, in place, replaced, may replace, removed, or DESTROYS DATA."""
+        return "DESTROYS DATA" if self.destroys_data else EFFECTS[self.change]
+
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints under `parts`."""
         return {
@@ -47,6 +62,7 @@ class ResourceChange:
             "type": self.resource.type,
             "name": self.resource.name,
             "change": self.change.value,
+            "effect": self.effect,
             "destroys_data": self.destroys_data,
             "properties": [{"path": item.path, "before": item.before, "after": item.after} for item in self.properties],
         }
@@ -79,7 +95,8 @@ def difference(
             for inputs in (known.inputs, resource.inputs)
         )
         ignored = resource.ignore_changes
-        properties = [item for item in _properties(before_inputs, after_inputs) if not _ignores(ignored, item.path)]
+        differing = property_changes(before_inputs, after_inputs)
+        properties = [item for item in differing if not _ignores(ignored, item.path)]
         change = _change(properties, replaced_by(resource.type))
         gone = change in (Change.REPLACE, Change.MAY_REPLACE) and known.protect
         changes.append(ResourceChange(resource, part, change, properties, gone))
@@ -108,7 +125,8 @@ def _change(properties: Sequence[PropertyChange], immutable: frozenset[str] | No
     return Change.REPLACE if touched & immutable else Change.UPDATE
 
 
-def _properties(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[PropertyChange]:
+def property_changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[PropertyChange]:
+    """Return what differs, by path. A value that is not known yet is taken to stay what it was."""
     found: list[PropertyChange] = []
     for key in sorted({*before, *after}):
         path = f"{prefix}{key}"
@@ -116,7 +134,7 @@ def _properties(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
         if (new == UNKNOWN and key in before) or (new != UNKNOWN and _same(old, new)):
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += _properties(old, new, f"{path}.")
+            found += property_changes(old, new, f"{path}.")
         else:
             found.append(PropertyChange(path, old, new))
     return found
@@ -126,6 +144,6 @@ def _same(old: Any, new: Any) -> bool:
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(_same(one, other) for one, other in zip(old, new, strict=True))
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return not _properties(old, new)
+        return not property_changes(old, new)
     # in Python True == 1, on the wire they are two values
     return new == UNKNOWN or (isinstance(old, bool) == isinstance(new, bool) and bool(old == new))

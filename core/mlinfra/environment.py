@@ -34,11 +34,11 @@ Url = Annotated[str, AfterValidator(_without_credentials)]
 
 
 class Destruction(BaseModel):
-    """Leave to destroy the data of one resource: its part (`feature_stores.weather`), its name, or its URN."""
+    """Leave to destroy the data of a part (`feature_stores.weather`), or of one resource by its URN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    resource: str = Field(min_length=1, description="The part (feature_stores.weather), the resource's name or URN.")
+    resource: str = Field(min_length=1, description="The part (feature_stores.weather), or the URN.")
     reason: str = Field(min_length=1, description="Why its data may go.")
 
 

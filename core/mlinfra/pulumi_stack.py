@@ -93,7 +93,26 @@ class PulumiStack:
                 remedy=NO_ROOM if tells_no_room(done.stderr) else way_out,
             )
 
-    def up(self, watch: Watch, *, preview_only: bool = False) -> Outcome:
+    def preview(self) -> Mapping[str, Any]:
+        """Return what `pulumi preview --json` prints, unchanged resources included; nothing is changed.
+
+        Raises:
+            Refused: a mandatory policy is violated.
+            MlinfraError: the program or the engine failed.
+        """
+        self.init()
+        done = self._run(["preview", "--json", "--show-sames", "--stack", self.name])
+        try:
+            found: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            found = {}
+        if done.returncode:
+            errors = [item for item in found.get("diagnostics", ()) if item.get("severity") == "error"]
+            said = [text for item in errors if (text := str(item.get("message", "")).strip())]
+            raise self._failure(done.returncode, done.stderr, Outcome(errors=said))
+        return found
+
+    def up(self, watch: Watch) -> Outcome:
         """Preview with the policy pack, then apply; `watch` is told each step.
 
         Raises:
@@ -101,7 +120,7 @@ class PulumiStack:
             MlinfraError: anything failed; the next `up` goes on from there.
         """
         self.init()
-        return self._operate(["preview"] if preview_only else ["up", "--yes", "--skip-preview=false"], watch)
+        return self._operate(["up", "--yes", "--skip-preview=false"], watch)
 
     def refresh(self, watch: Watch) -> Outcome:
         """Bring the state in line with what is really there.
@@ -115,9 +134,10 @@ class PulumiStack:
         extra = ["--exclude-protected"] if keep_protected else []
         return self._operate(["destroy", "--yes", "--skip-preview", *extra], watch)
 
-    def unprotect(self) -> None:
-        """Take the protection off all resources, so that `destroy` removes them too."""
-        done = self._run(["state", "unprotect", "--all", "--yes", "--stack", self.name])
+    def unprotect(self, urn: str | None = None) -> None:
+        """Take the protection off one resource, or off all, so that it can be removed or replaced."""
+        which = "--all" if urn is None else urn
+        done = self._run(["state", "unprotect", which, "--yes", "--stack", self.name])
         if done.returncode:
             raise MlinfraError(f"the protection cannot be taken off: {_last_words(done.stderr)}")
 

@@ -123,7 +123,7 @@ def test_a_stack_that_raises_is_named_with_its_line(repository: Path, run: Run) 
 
 
 def test_a_defect_is_one_line_and_a_file(repository: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyError("odd")
 
     monkeypatch.setattr("mlinfra.operations.plan.plan", broken)
@@ -194,7 +194,7 @@ def test_an_interrupted_engine_names_the_command_that_was_typed(
 
 
 def test_an_interrupted_reader_says_no_more(repository: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mlinfra.operations.plan.plan", broken)

@@ -76,7 +76,7 @@ def test_a_second_up_changes_nothing(platform: Path) -> None:
     assert "dev is up: nothing changed, 6 as before" in done.stdout
     assert "the same inputs as before, adopted" in done.stdout
     assert run(platform, "plan", "dev").stdout == (
-        "plan for dev on local\n\nnothing changes: 6 resources as at the last up\n"
+        "plan for dev on local, offline\n\nnothing changes: 6 resources as at the last up\n"
     )
 
 

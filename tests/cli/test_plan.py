@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,17 +16,15 @@ from typer.testing import Result
 Run = Callable[..., Result]
 
 FIRST = """\
-plan for dev on local
-training_jobs.diabetes
-  + create  TrainingDefinition  diabetes  not there yet
-model_registries.diabetes
-  + create  RegisteredModel     diabetes  not there yet
-endpoints.diabetes
-  + create  Traffic             diabetes  not there yet
-drift_monitors.diabetes
-  + create  DriftSchedule       diabetes  not there yet
+plan for dev on local, offline
 
-4 to create: mlinfra up dev does it
+   kind            name      change       how  reason
++  training job    diabetes  1 to create  new  not there yet
++  model registry  diabetes  1 to create  new  not there yet
++  endpoint        diabetes  1 to create  new  not there yet
++  drift monitor   diabetes  1 to create  new  not there yet
+
+4 to create: mlinfra up dev does it in 1.0 s to 10 s, training aside
 """
 
 
@@ -55,26 +54,39 @@ def test_before_the_first_up(repository: Path, run: Run) -> None:
 
 def test_nothing_changes(repository: Path, run: Run) -> None:
     remember(repository, json.loads(run("plan", "dev", "--json").stdout))
-    assert run("plan", "dev").stdout == ("plan for dev on local\n\nnothing changes: 4 resources as at the last up\n")
+    assert run("plan", "dev").stdout == (
+        "plan for dev on local, offline\n\nnothing changes: 4 resources as at the last up\n"
+    )
 
 
 def test_what_changes_and_why(repository: Path, run: Run) -> None:
     remember(repository, json.loads(run("plan", "dev", "--json").stdout))
     change(repository, 'every="1h"', 'every="2h"')
     assert run("plan", "dev").stdout == (
-        "plan for dev on local\n"
-        "drift_monitors.diabetes\n"
-        "  ~ update  DriftSchedule  diabetes  everySeconds changed\n"
+        "plan for dev on local, offline\n"
         "\n"
-        "1 to update; 3 stay as they are: mlinfra up dev does it\n"
+        "   kind           name      change       how       reason\n"
+        "~  drift monitor  diabetes  1 to update  in place  everySeconds changed\n"
+        "\n"
+        "1 to update; 3 stay as they are: mlinfra up dev does it in 0.0 s to 2.0 s, training aside\n"
     )
-    assert "      everySeconds: 3600 → 7200\n" in run("plan", "dev", "--details").stdout
+    shown = run("plan", "dev", "--details").stdout
+    assert "\ndrift_monitors.diabetes\n  ~ DriftSchedule diabetes: in place\n      everySeconds: 3600 → 7200\n" in shown
+
+
+def test_what_the_clients_of_an_endpoint_see(repository: Path, run: Run) -> None:
+    remember(repository, json.loads(run("plan", "dev", "--json").stdout))
+    change(repository, "api = stack.add(Endpoint(", "api = stack.add(Endpoint(renamed_from=None, ")
+    path = repository / "stacks" / "diabetes" / "stack.py"
+    path.write_text(path.read_text().split("api = stack.add(")[0])
+    shown = run("plan", "dev")
+    assert "\ndiabetes stops serving\n" in shown.stdout
 
 
 def test_details_of_what_is_created(repository: Path, run: Run) -> None:
     shown = run("plan", "dev", "--details").stdout
     assert '      onDrift: "log"\n' in shown
-    assert shown.replace("      ", "").startswith("plan for dev on local\n")
+    assert shown.replace("      ", "").startswith("plan for dev on local, offline\n")
 
 
 def test_what_is_no_longer_declared_and_holds_data(repository: Path, run: Run) -> None:
@@ -82,18 +94,76 @@ def test_what_is_no_longer_declared_and_holds_data(repository: Path, run: Run) -
     path = repository / "stacks" / "diabetes" / "stack.py"
     path.write_text(path.read_text().split("train = stack.add(")[0])
     result = run("plan", "dev")
-    assert result.exit_code == 0
-    assert (
-        "model_registries.diabetes\n  - delete  RegisteredModel     diabetes  DESTROYS DATA: no longer declared\n"
-    ) in result.stdout
+    assert result.exit_code == 3
+    assert re.search(r"\n-  model registry +diabetes +1 to delete +DESTROYS DATA +no longer declared\n", result.stdout)
     assert result.stdout.endswith("\n4 to delete; 1 would DESTROY DATA: up refuses this\n")
+    assert run("plan", "dev", "--json").exit_code == 3
+
+
+@pytest.mark.parametrize("resource", ["model_registries.diabetes", "URN"])
+def test_data_may_go_that_the_environment_names(repository: Path, run: Run, resource: str) -> None:
+    document = json.loads(run("plan", "dev", "--json").stdout)
+    remember(repository, document, RegisteredModel=True)
+    if resource == "URN":
+        [resource] = [item["urn"] for item in document["resources"] if item["type"].endswith("RegisteredModel")]
+    path = repository / "stacks" / "diabetes" / "stack.py"
+    path.write_text(path.read_text().split("train = stack.add(")[0])
+    file = repository / "environments" / "dev.yaml"
+    file.write_text(f"{file.read_text()}destroy_data:\n  - {{resource: '{resource}', reason: nobody uses it}}\n")
+    result = run("plan", "dev")
+    assert result.exit_code == 0
+    assert "DESTROYS DATA  allowed: nobody uses it\n" in result.stdout
+    file.write_text(file.read_text().replace(resource, "model_registries.diabetic"))
+    assert run("plan", "dev").exit_code == 3
+
+
+def test_a_plan_is_kept_with_what_it_was_made_of(repository: Path, run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "plan.json"
+    shown = run("plan", "dev", "--json", "--out", str(kept))
+    document = json.loads(kept.read_text())
+    assert sorted(document.pop("made_of")) == ["environment", "program", "state"]
+    assert document == json.loads(shown.stdout)
+    elsewhere = kept / "plan.json"
+    assert "cannot be written" in run("plan", "dev", "--out", str(elsewhere)).stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [("program", "what the stacks declare"), ("environment", "the environment's file"), ("state", "the state: ")],
+)
+def test_a_plan_of_something_else_is_refused(repository: Path, run: Run, tmp_path: Path, what: str, told: str) -> None:
+    document = json.loads(run("plan", "dev", "--json").stdout)
+    kept = tmp_path / "plan.json"
+    assert run("plan", "dev", "--out", str(kept)).exit_code == 0
+    if what == "program":
+        change(repository, 'every="1h"', 'every="2h"')
+    elif what == "environment":
+        file = repository / "environments" / "dev.yaml"
+        file.write_text(f"{file.read_text()}webhook: https://hooks.example.com/drift\n")
+    else:
+        remember(repository, document)
+    result = run("up", "dev", "--plan", str(kept))
+    assert result.exit_code == 3
+    assert told in result.stderr
+    others = {"program": ["the state: "], "environment": ["the state: "], "state": ["what the stacks declare"]}[what]
+    assert not [other for other in others if other in result.stderr]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1, "made_of": {}}', "[" * 100_000])
+def test_what_is_no_plan_is_refused(repository: Path, run: Run, tmp_path: Path, text: str) -> None:
+    kept = tmp_path / "plan.json"
+    kept.write_text(text)
+    result = run("up", "dev", "--plan", str(kept))
+    assert result.exit_code == 1
+    assert "mlinfra plan ENV --out" in result.stderr
+    assert run("up", "dev", "--plan", str(tmp_path / "none.json")).exit_code == 1
 
 
 def test_the_json_has_its_documented_fields(repository: Path, run: Run) -> None:
     result = run("plan", "dev", "--json")
     document = json.loads(result.stdout)
     assert result.stderr == ""
-    assert list(document) == ["version", "environment", "target", "resources", "parts", "problems"]
+    assert list(document)[:5] == ["version", "environment", "target", "resources", "parts"]
     assert (document["version"], document["environment"], document["target"]) == (1, "dev", "local")
     for resource in document["resources"]:
         assert list(resource) == ["urn", "type", "name", "inputs", "parent", "dependencies", "protect"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     ("mlinfra up dev", "declare, train where the inputs are new, serve; a second one changes nothing"),
     ("mlinfra up dev --retrain", "train once more on the same inputs"),
+    ("mlinfra up prod --plan plan.json", "only if nothing changed since mlinfra plan prod --out plan.json"),
     ("mlinfra up prod --refresh", "ask first what is really there, and mend what is not as declared"),
 )
 
@@ -23,6 +25,7 @@ def command(
     environment: EnvironmentName,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even where the inputs are the same.")] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask the target first what is really there.")] = False,
+    plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="Do this plan, or nothing.")] = None,
 ) -> None:
     """Make what is declared true.
 
@@ -36,7 +39,7 @@ def command(
 
     repository = Repository.find()
     with LiveProgress() as progress:
-        summary = up(repository, environment, progress, again=retrain, refresh=refresh)
+        summary = up(repository, environment, progress, again=retrain, refresh=refresh, plan_file=plan)
     same = len(progress.same - progress.touched)
     show_summary(summary, environment, changed=len(progress.touched), same=same, examples=_examples(summary))
     if not all(item.as_wanted for item in summary.status.endpoints):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlinfra.diff import Change, ResourceChange, difference
+from mlinfra.engine_plan import changes_of
+from mlinfra.expectations import Duration, duration, serving
 from mlinfra.operations.session import Session
 from mlinfra.program import record_program
 from mlinfra.repository import Repository
@@ -16,44 +18,87 @@ from mlinfra.state import PROJECT, read_state
 
 @dataclass(frozen=True)
 class Plan:
-    """The resources that are declared, and what changes against the last `up`."""
+    """The resources that are declared, those of the last `up`, and what changes."""
 
     session: Session
     resources: Resources
+    state: Resources
     changes: Sequence[ResourceChange]
+    engine: bool = False
+    """Whether the engine's own preview says so; else the offline difference does."""
 
     @property
     def changed(self) -> bool:
         """Whether an `up` would touch anything."""
         return any(change.change is not Change.SAME for change in self.changes)
 
+    @property
+    def duration(self) -> Duration:
+        """How long an `up` takes for its changes, training aside."""
+        return duration(self.changes)
+
+    def permission(self, change: ResourceChange) -> str | None:
+        """Return the reason for which the environment lets a change destroy data, or None."""
+        names = {change.part, change.resource.urn}
+        allowed = self.session.environment.destroy_data
+        return next((item.reason for item in allowed if item.resource in names), None)
+
+    @property
+    def forbidden(self) -> list[ResourceChange]:
+        """The changes that would destroy data, and that the environment does not allow: `up` refuses them."""
+        return [change for change in self.changes if change.destroys_data and self.permission(change) is None]
+
+    def by_part(self) -> Mapping[str | None, Sequence[ResourceChange]]:
+        """Return the changes of each part, in the order in which parts are made of each other.
+
+        Parts that are gone come after those that are declared; raw resources last, under None.
+        """
+        parts: dict[str | None, list[ResourceChange]] = {part.key: [] for part in self.session.resolved.parts}
+        for change in self.changes:
+            parts.setdefault(change.part, []).append(change)
+        return parts
+
     def to_json(self) -> dict[str, Any]:
         """Return the documented shape of `plan --json`, version 1."""
-        # sorted by part: those that are gone come after those that are declared, raw resources last
-        parts: dict[str | None, list[Any]] = {part.key: [] for part in self.session.resolved.parts}
-        for change in self.changes:
-            parts.setdefault(change.part, []).append(change.to_json())
         return {
             "version": 1,
             "environment": self.session.environment.name,
             "target": self.session.environment.target,
             "resources": [resource.to_json() for resource in self.resources.all],
-            "parts": [{"part": key, "changes": changes} for key, changes in parts.items()],
+            "parts": [
+                {
+                    "part": key,
+                    "endpoint": serving(key or "", changes),
+                    "changes": [change.to_json() for change in changes],
+                }
+                for key, changes in self.by_part().items()
+            ],
+            "engine": self.engine,
+            "expected": self.duration.to_json(),
             "problems": [],
         }
 
 
-def plan(repository: Repository, name: str) -> Plan:
-    """Return the offline plan of an environment: no engine, no network, no credentials for a local state.
+def plan(repository: Repository, name: str, *, engine: bool = False, say: Callable[[str], None] | None = None) -> Plan:
+    """Return the plan of an environment; offline (no engine, no network, no credentials for a local state).
+
+    With `engine` the engine previews it; `say` is told when one must be installed first.
 
     Raises:
         Problems: all problems of all files, and all refusals of the target.
+        MlinfraError: the engine failed.
     """
-    return plan_of(Session.open(repository, name))
+    made = plan_of(Session.open(repository, name))
+    if not engine:
+        return made
+    preview = made.session.stack(say or (lambda _: None)).preview()
+    changes = changes_of(preview, made.session.adapter.kept_by)
+    return replace(made, resources=Resources.from_preview(preview), changes=changes, engine=True)
 
 
 def plan_of(session: Session) -> Plan:
     """Return the offline plan of an open session."""
     resources = record_program(session.repository.root, session.resolved, session.adapter, project=PROJECT)
     state = read_state(session.repository, session.environment, session.known_stack)
-    return Plan(session, resources, difference(resources, state, session.adapter.replaced_by, session.adapter.kept_by))
+    adapter = session.adapter
+    return Plan(session, resources, state, difference(resources, state, adapter.replaced_by, adapter.kept_by))

@@ -5,21 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
-from mlinfra.diff import Change
+from mlinfra.diff import Change, ResourceChange
 from mlinfra.engine_events import Outcome
 from mlinfra.operations.alone import alone
-from mlinfra.operations.plan import plan_of
+from mlinfra.operations.plan import Plan, plan_of
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
 from mlinfra.operations.status import Status, status_of
 from mlinfra.operations.train import Trained, train
+from mlinfra.plan_file import read_plan, refuse_if_changed
 from mlinfra.problems import Refused
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
 from mlinfra.state import was_cut_off
+
+if TYPE_CHECKING:
+    from mlinfra.pulumi_stack import PulumiStack
 
 _SETTLING_SECONDS = 10.0
 _ASKING_SECONDS = 0.2
@@ -40,19 +46,31 @@ class Summary:
         return sum(outcome.changed for outcome in self.outcomes)
 
 
-def up(repository: Repository, name: str, progress: Progress, *, again: bool = False, refresh: bool = False) -> Summary:
+def up(
+    repository: Repository,
+    name: str,
+    progress: Progress,
+    *,
+    again: bool = False,
+    refresh: bool = False,
+    plan_file: Path | None = None,
+) -> Summary:
     """Make what is declared for an environment true.
 
-    `again` trains once more on the same inputs; `refresh` first asks the target what is really there.
+    `again` trains once more on the same inputs; `refresh` first asks the target what is really there; with a
+    `plan_file` of `plan --out`, nothing is done if anything that the plan was made of has changed since.
 
     Raises:
         Problems: all problems of all files; nothing was changed.
-        Refused: a policy is violated, or data would be destroyed; nothing was changed.
+        Refused: a policy is violated, data would be destroyed, or the plan is not of today; nothing was changed.
         MlinfraError: another run is at work; or something failed on the way: the next `up` goes on from there.
     """
     started = time.monotonic()
     progress.phase("reading declarations")
+    kept = read_plan(plan_file) if plan_file is not None else None
     session = Session.open(repository, name)
+    if kept is not None and plan_file is not None:
+        refuse_if_changed(kept, plan_of(session), plan_file)
     with alone(repository, name, f"mlinfra up {name}"):
         return _up(session, progress, started, again=again, refresh=refresh)
 
@@ -67,7 +85,7 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
     if was_cut_off(state) or (refresh and state):
         progress.phase("asking what is really there")
         stack.refresh(progress.step)
-    refuse_destruction(session)
+    _let_destroy(session, stack, progress)
     outcomes: list[Outcome] = []
     trained: list[Trained] = []
     if session.environment.train:
@@ -100,25 +118,36 @@ def _settled(session: Session) -> Status:
         time.sleep(_ASKING_SECONDS)
 
 
-def refuse_destruction(session: Session) -> None:
-    """Refuse a change that would destroy data.
+def refuse_destruction(plan: Plan) -> None:
+    """Refuse changes that would destroy data, unless the environment allows them.
 
     Raises:
-        Refused: naming every such resource.
+        Refused: naming every one that it does not allow.
     """
-    lost = [change for change in plan_of(session).changes if change.destroys_data]
-    if lost:
-        lines = [
-            f"{change.part or change.resource.name}: {change.change.value} {change.resource.type.rsplit(':', 1)[-1]} "
-            f"{change.resource.name} DESTROYS DATA"
-            + (f" ({', '.join(item.path for item in change.properties)} changed)" if change.properties else "")
-            for change in lost
-        ]
-        raise Refused(
-            "\n".join(["this would destroy data; nothing was changed", *lines]),
-            remedy="take the change back; give a renamed part renamed_from='…'; "
-            f"or remove everything with mlinfra down {session.environment.name} --destroy-data",
-        )
+    if not plan.forbidden:
+        return
+    name, first = plan.session.environment.name, plan.forbidden[0]
+    raise Refused(
+        "\n".join(["this would destroy data; nothing was changed", *map(_destruction, plan.forbidden)]),
+        remedy="take the change back; give a renamed part renamed_from='…'; or allow it in environments/"
+        f"{name}.yaml: destroy_data: [{{resource: {first.part or first.resource.urn}, reason: …}}]",
+    )
+
+
+def _let_destroy(session: Session, stack: PulumiStack, progress: Progress) -> None:
+    plan = plan_of(session)
+    refuse_destruction(plan)
+    for change in plan.changes:
+        if change.destroys_data:
+            progress.note(f"{_destruction(change)}; allowed: {plan.permission(change)}")
+            stack.unprotect(change.resource.urn)
+
+
+def _destruction(change: ResourceChange) -> str:
+    kind = change.resource.type.rsplit(":", 1)[-1]
+    paths = ", ".join(item.path for item in change.properties)
+    what = f"{change.part or change.resource.name}: {change.change.value} {kind} {change.resource.name} DESTROYS DATA"
+    return what + (f" ({paths} changed)" if paths else "")
 
 
 def _must_declare_first(session: Session) -> bool:
