@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mlinfra_cli.commands import (
+    check,
     doctor,
     down,
     drift,
@@ -16,6 +17,7 @@ from mlinfra_cli.commands import (
     logs,
     plan,
     predict,
+    rules,
     schema,
     status,
     targets,
@@ -49,6 +51,7 @@ A first look:
 _MODULES = {
     "init": init,
     "plan": plan,
+    "check": check,
     "up": up,
     "train": train,
     "status": status,
@@ -58,6 +61,7 @@ _MODULES = {
     "down": down,
     "doctor": doctor,
     "targets": targets,
+    "rules": rules,
     "env": env,
     "schema": schema,
 }
