@@ -9,7 +9,7 @@ from typing import Any
 
 from mlinfra.policy.settings import Settings
 from mlinfra.policy.values import Value, at, is_absent, is_unknown
-from mlinfra.resources import STACK_TYPE, UNKNOWN, Resource, Resources
+from mlinfra.resources import SECRET, STACK_TYPE, UNKNOWN, Resource, Resources
 
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
 _ENVIRONMENT = ("environment", "env", "stage")
@@ -84,39 +84,34 @@ class Inspection:
         return self._by_urn.get(resource.provider.rpartition("::")[0])
 
     def tags(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return tags and labels by their names without case, `-`, `_` and spaces; None where the set is not known.
+        """Return tags and labels by their names without case, `-`, `_` and spaces; None where the set is not known."""
+        found, complete = self.known_tags(resource)
+        return found if complete else None
+
+    def known_tags(self, resource: Resource) -> tuple[Mapping[str, Any], bool]:
+        """Return those tags and labels that are known, named as in `tags`, and whether there are no others.
 
         What a provider adds by default (`tagsAll`) counts. Tags may be an object or a list of keys and values.
         """
         found: dict[str, Any] = {}
-        for path in _TAGS:
-            value = at(resource.inputs, path).value
-            if is_unknown(value):
-                return None
-            if isinstance(value, list):
-                value = {
-                    str(item.get("key", item.get("Key"))): item.get("value", item.get("Value"))
-                    for item in value
-                    if isinstance(item, Mapping)
-                }
-            if isinstance(value, Mapping):
-                for name, item in value.items():
-                    if not name.startswith("__"):
-                        found.setdefault(plain(name), item)
-        return found
+        sets = [at(resource.inputs, path).value for path in _TAGS]
+        for name, item in (pair for tags in sets for pair in _pairs(tags)):
+            if is_absent(found.get(plain(name))):
+                found[plain(name)] = item
+        return found, UNKNOWN not in sets and SECRET not in sets
 
     def production(self, resource: Resource) -> bool | None:
         """Whether a resource belongs to production: by its tag environment, env or stage, else by the stack's name.
 
         None where the tag is not known.
         """
-        tags = self.tags(resource)
-        if tags is None:
-            return None
+        tags, complete = self.known_tags(resource)
         for name in _ENVIRONMENT:
             value = tags.get(name)
             if not is_absent(value):
                 return None if is_unknown(value) else str(value).strip().lower() in PRODUCTION
+        if not complete:
+            return None
         return resource.urn.removeprefix("urn:pulumi:").split("::")[0].rpartition("/")[2].lower() in PRODUCTION
 
     @cached_property
@@ -139,6 +134,14 @@ def matches(token: str, pattern: str) -> bool:
     if token.startswith("azure-native:") and "/v" not in pattern:
         token = re.sub(r"/v\d{8}\w*(?=:)", "", token)
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), token) is not None
+
+
+def _pairs(tags: Any) -> list[tuple[str, Any]]:
+    """Return the names and values of tags, without the engine's own notes."""
+    if isinstance(tags, list):
+        items = [item for item in tags if isinstance(item, Mapping)]
+        return [(str(item.get("key", item.get("Key"))), item.get("value", item.get("Value"))) for item in items]
+    return [pair for pair in tags.items() if pair[0][:2] != "__"] if isinstance(tags, Mapping) else []
 
 
 def _top(path: str) -> str:

@@ -13,6 +13,7 @@
           inputs: {kmsKeyArn: <unknown>}
           from: {kmsKeyArn: [key]}      # by input: the names of the resources that its value comes from
           provider: east                # the name of an explicit provider among the resources
+          protect: true                 # the resource option
         - {type: 'aws:kms/key:Key', name: key}
 
 `<unknown>` stands for a value that is known only after an `up`. The documents show them, and a test judges them.
@@ -78,6 +79,7 @@ class Example:
             type=item["type"],
             name=item.get("name", "example"),
             inputs=_with_unknown(item.get("inputs", {})),
+            protect=item.get("protect", False),
             provider=f"{self._urn(provider)}::id" if provider else "",
             property_dependencies={
                 key: [self._urn(named[name]) for name in names] for key, names in item.get("from", {}).items()
