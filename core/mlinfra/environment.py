@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from mlinfra.policy.exceptions import Policies
+from mlinfra.prices.usage import Commitments, Usage
 from mlinfra.problems import Problem, nearest
 from mlinfra.yaml_file import YamlFile
 
@@ -40,6 +41,14 @@ class Destruction(BaseModel):
 
     resource: str = Field(min_length=1, description="The part (feature_stores.weather), or the URN.")
     reason: str = Field(min_length=1, description="Why its data may go.")
+
+
+class Budget(BaseModel):
+    """What may be spent here a month; at the likely load more is a violation, at the highest a warning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    monthly_usd: float = Field(ge=0, allow_inf_nan=False, description="US dollars a month.")
 
 
 class Environment(BaseModel):
@@ -76,6 +85,15 @@ class Environment(BaseModel):
         (), description="Resources whose data an `up` may destroy, each with a reason. Remove the line afterwards."
     )
     policies: Policies = Field(default_factory=lambda: Policies(), description="How strict the policy rules are here.")
+    budget: Budget | None = Field(None, description="What may be spent here.")
+    usage: Mapping[str, Usage] = Field(
+        default_factory=dict,
+        description="The load, by part (endpoints.flight-delay) or by the name of a resource of your own.",
+    )
+    commitments: Commitments = Field(
+        default_factory=dict,
+        description="By service (SageMaker): what an hour costs with your commitment, as a share of the list price.",
+    )
 
 
 def parse_environment(file: YamlFile, name: str) -> tuple[Environment | None, list[Problem]]:
@@ -133,7 +151,8 @@ def _fields_beside(steps: list[str]) -> list[str]:
     """Return the names that are known where the last step was written, as the schema has them."""
     node = schema = environment_schema()
     for step in steps[:-1]:
-        node = _described(node.get("properties", {}).get(step, node.get("items", {})), schema)
+        inner = node.get("properties", {}).get(step, node.get("items", node.get("additionalProperties", {})))
+        node = _described(inner, schema)
     return sorted(node.get("properties", ()))
 
 
@@ -141,7 +160,7 @@ def _described(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     for option in (node, *node.get("anyOf", ())):
         if "$ref" in option:
             return dict(schema["$defs"][option["$ref"].rpartition("/")[2]])
-        if "properties" in option or "items" in option:
+        if "properties" in option or "items" in option or isinstance(option.get("additionalProperties"), dict):
             return dict(option)
     return {}
 

@@ -58,6 +58,8 @@ class Resources:
     all: Sequence[Resource]
     left_out: int = 0
     """How many resources exist and are not here: a preview without --show-sames leaves out what it does not change."""
+    config: Mapping[str, str] = field(default_factory=dict)
+    """The Pulumi stack's settings, where a preview prints them: `aws:region`."""
 
     @classmethod
     def from_preview(cls, preview: Mapping[str, Any], *, before: bool = False) -> Resources:
@@ -74,7 +76,7 @@ class Resources:
         made = {item["urn"]: _from_engine(item) for item in states if item and not item.get("delete")}
         printed = sum(step["op"] == "same" for step in steps)
         left_out = max(0, (preview.get("changeSummary") or {}).get("same", 0) - printed)
-        return cls(sorted(made.values(), key=lambda resource: resource.urn), left_out)
+        return cls(sorted(made.values(), key=lambda resource: resource.urn), left_out, _settings(preview))
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Resources:
@@ -107,6 +109,11 @@ class Resources:
                 name = component.name if component is not None else resource.name
                 return f"{piece.removeprefix(PART_TYPE)}.{name}"
         return None
+
+
+def _settings(preview: Mapping[str, Any]) -> Mapping[str, str]:
+    given = preview.get("config")
+    return {key: value for key, value in given.items() if isinstance(value, str)} if isinstance(given, Mapping) else {}
 
 
 def _from_engine(item: Mapping[str, Any]) -> Resource:

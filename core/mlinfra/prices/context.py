@@ -32,18 +32,11 @@ class Region:
 
 
 class Context:
-    """The stack that is priced. `config` holds the Pulumi stack's settings, as far as they are known
-    (`aws:region`)."""
+    """The stack that is priced, and the usage that is stated."""
 
-    def __init__(
-        self,
-        inspection: Inspection,
-        usage: UsageByName | None = None,
-        config: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, inspection: Inspection, usage: UsageByName | None = None) -> None:
         self.inspection = inspection
         self.usage = usage or {}
-        self.config = config or {}
         self.asked: set[tuple[str, str]] = set()
         """Which fields of which usage the prices have asked for."""
 
@@ -124,7 +117,8 @@ class Context:
         return found[0] if len(found) == 1 and found[0].name.startswith("default") else None
 
     def _settings(self, word: str) -> Mapping[str, str]:
-        return {name: self.config.get(f"{word}:{name}", "") for name in (*_INPUTS, *_ZONES)}
+        config = self.inspection.resources.config
+        return {name: config.get(f"{word}:{name}", "") for name in (*_INPUTS, *_ZONES)}
 
 
 def _plain(region: str, *, zone: bool) -> str:

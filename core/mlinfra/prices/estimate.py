@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
@@ -153,15 +153,11 @@ def estimate(
     book: PriceBook,
     *,
     usage: UsageByName | None = None,
-    config: Mapping[str, str] | None = None,
     commitments: Commitments | None = None,
 ) -> Estimate:
-    """Return what resources cost by the prices of a book.
-
-    `config` is the Pulumi stack's, for its regions. Everything that is paid for is either an item or unpriced.
-    """
+    """Return what resources cost by the prices of a book. Everything that is paid for is an item, or unpriced."""
     inspection = resources if isinstance(resources, Inspection) else Inspection(resources)
-    return estimate_in(Context(inspection, usage, config), book, commitments or {})
+    return estimate_in(Context(inspection, usage), book, commitments or {})
 
 
 def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> Estimate:

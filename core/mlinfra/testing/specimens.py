@@ -150,6 +150,9 @@ BY_THE_CORE: Mapping[str, str] = {
     "override": "changes declared values before an adapter sees them",
     "destroy_data": "lets an `up` destroy what it names",
     "policies": "says how strictly `mlinfra check` judges",
+    "budget": "is what `mlinfra cost` and the rules compare the estimate with",
+    "usage": "completes the estimate by what only its user knows",
+    "commitments": "lowers the prices of the estimate",
 }
 """Fields of an environment that the core carries out, the same on every target."""
 
