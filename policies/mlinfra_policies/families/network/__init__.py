@@ -1,0 +1,1 @@
+"""Networks: who may reach a model, an endpoint or a notebook, and whom these may reach."""

@@ -1,0 +1,95 @@
+"""NET-01 on Kubernetes: network policies limit whom the pods of a model may call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlinfra.policy.inspection import Inspection
+from mlinfra.policy.rule import Answer, decides, unknown, violation
+from mlinfra.policy.values import Value, at, every
+from mlinfra.resources import Resource
+from mlinfra_policies import namespaces
+from mlinfra_policies.demands import hidden
+from mlinfra_policies.families.network.exposure import any_address
+from mlinfra_policies.pods import Pod, pods
+from mlinfra_policies.selectors import selects
+
+_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+_PATH = "metadata.namespace"
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """What a network policy does to some pods; None where it is not known."""
+
+    name: str
+    governs: bool | None
+    """Whether it selects the pods and limits whom they may call, however little."""
+    free: bool | None
+    """Whether what it allows is everything."""
+
+
+@decides(
+    "NET-01",
+    "kubernetes:serving.kserve.io/*:InferenceService",
+    "kubernetes:serving.kserve.io/*:LLMInferenceService",
+)
+def egress_of_a_service(service: Resource, inspection: Inspection) -> Iterator[Answer]:
+    """The pods of every component are selected by a policy on egress, and none of these allows everything."""
+    for pod in pods(service):
+        found = [_on(pod, service, policy, inspection) for policy in inspection.of(_POLICY)]
+        yield from _judged(found, inspection.complete)
+
+
+def _judged(policies: list[_Policy], complete: bool) -> Iterator[Answer]:
+    free = [policy.name for policy in policies if policy.governs and policy.free]
+    perhaps = [policy for policy in policies if policy.governs is not False and policy.free is not True]
+    if free:
+        yield violation(_PATH, f"network policy {free[0]} allows the pods to call everybody")
+    elif not perhaps and complete:
+        yield violation(_PATH, "no network policy of the plan limits whom the pods may call")
+    elif not perhaps:
+        yield unknown(_PATH, "no network policy that limits whom the pods may call is shown")
+    elif not any(policy.governs and policy.free is False for policy in policies):
+        yield unknown(_PATH, f"network policy {perhaps[0].name} may limit whom the pods may call")
+    elif any(policy.governs is not False and policy.free is not False for policy in policies):
+        yield unknown(_PATH, "a network policy may allow the pods to call everybody")
+
+
+def _on(pod: Pod, service: Resource, policy: Resource, inspection: Inspection) -> _Policy:
+    chosen = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
+    if chosen is None and inspection.comes_only_from(policy, "spec", service.type):
+        chosen = service in inspection.sources(policy, "spec")
+    governs = [namespaces.same(policy, service, inspection), chosen, _is_on_egress(policy)]
+    return _Policy(policy.name, _all(governs), _any([_is_free(rule) for rule in every(policy.inputs, "spec.egress[]")]))
+
+
+def _is_on_egress(policy: Resource) -> bool | None:
+    types = at(policy.inputs, "spec.policyTypes")
+    rules = at(policy.inputs, "spec.egress")
+    if hidden(types):
+        return None
+    if not types.value:
+        return None if hidden(rules) else bool(rules.value)
+    return _any(
+        [None if hidden(each) else each.value == "Egress" for each in every(policy.inputs, "spec.policyTypes[]")]
+    )
+
+
+def _is_free(rule: Value) -> bool | None:
+    [peers] = every(rule, "to")
+    if hidden(peers):
+        return None
+    if not peers.value:
+        return True
+    blocks = [block for peer in every(peers, "[]") for block in every(peer, "ipBlock.cidr")]
+    return _any([None if hidden(block) else any_address(block.value) for block in blocks])
+
+
+def _all(answers: list[bool | None]) -> bool | None:
+    return False if False in answers else None if None in answers else True
+
+
+def _any(answers: list[bool | None]) -> bool | None:
+    return True if True in answers else None if None in answers else False
