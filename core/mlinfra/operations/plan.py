@@ -10,6 +10,7 @@ from mlinfra.diff import Change, ResourceChange, difference
 from mlinfra.engine_plan import changes_of
 from mlinfra.expectations import Duration, duration, serving
 from mlinfra.operations.session import Session
+from mlinfra.problems import Refused
 from mlinfra.program import record_program
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
@@ -86,11 +87,18 @@ def plan(repository: Repository, name: str, *, engine: bool = False, say: Callab
 
     Raises:
         Problems: all problems of all files, and all refusals of the target.
+        Refused: data would be destroyed, which the engine does not preview.
         MlinfraError: the engine failed.
     """
     made = plan_of(Session.open(repository, name))
     if not engine:
         return made
+    if lost := [change for change in made.changes if change.destroys_data]:
+        what = ", ".join(sorted({change.part or change.resource.name for change in lost}))
+        raise Refused(
+            f"this would destroy data ({what}), and the engine previews nothing that it protects",
+            remedy=f"mlinfra plan {name} shows it offline",
+        )
     preview = made.session.stack(say or (lambda _: None)).preview()
     changes = changes_of(preview, made.session.adapter.kept_by)
     return replace(made, resources=Resources.from_preview(preview), changes=changes, engine=True)
