@@ -20,7 +20,7 @@ EXAMPLES: dict[str, Any] = {
     name: json.loads(text)
     for name, text in re.findall(r"```json (\w+)\n(.*?)\n```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 }
-FREE = ("inputs", "features", "measures", "metrics", "unreadable_files")
+FREE = ("inputs", "features", "measures", "metrics", "unreadable_files", "equivalents")
 """Objects whose fields are not the command's own."""
 
 
@@ -75,6 +75,34 @@ def test_problems(repository: Path, run: Run) -> None:
     printed = json.loads(run("plan", "dev", "--json").stdout)
     assert printed["problems"] == EXAMPLES["problems"]["problems"]
     assert {**printed, "problems": []} == {**EXAMPLES["problems"], "problems": []}
+
+
+def test_check(repository: Path, run: Run, tmp_path: Path) -> None:
+    pod = "urn:pulumi:dev::shop::acme:Pod::trainer"
+    (repository / "policies" / "rules").mkdir(parents=True)
+    (repository / "policies" / "rules" / "acme.py").write_text(
+        "from mlinfra.policy import rule, violation\n"
+        "for name in ('ACME-1', 'ACME-2'):\n"
+        "    @rule(name, 'acme:Pod', title='None', remedy='remove it')\n"
+        "    def judge(pod, inspection):\n"
+        "        yield violation('spec', 'is there')\n"
+        "    globals()[name] = judge\n"
+    )
+    with (repository / "environments" / "dev.yaml").open("a") as file:
+        agreed = "{rule: ACME-2, resource: trainer, reason: why, owner: me, until: 2999-01-01}"
+        file.write(f"policies: {{exceptions: [{agreed}]}}\n")
+    preview = tmp_path / "preview.json"
+    new = {"urn": pod, "type": "acme:Pod", "inputs": {}}
+    preview.write_text(json.dumps({"steps": [{"op": "create", "urn": pod, "newState": new}]}))
+    printed = json.loads(run("check", "dev", "--preview", str(preview), "--json").stdout)
+    check("check", printed)
+    assert printed["counts"] == {"mandatory": 0, "advisory": 1, "unknown": 0, "covered": 1}
+
+
+def test_rules(repository: Path, run: Run) -> None:
+    printed = json.loads(run("rules", "--json").stdout)
+    check("rules", printed)
+    assert len({rule["id"] for rule in printed["rules"]}) == len(printed["rules"]) >= 77
 
 
 def test_status(repository: Path, run: Run) -> None:

@@ -94,7 +94,9 @@ def _of_file(path: Path, root: Path) -> Iterator[_Found | Problem]:
     if isinstance(module, Problem):
         yield module
         return
-    own = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
+    # by identity: a function may have several names
+    named = {id(value): value for value in vars(module).values()}
+    own = [value for value in named.values() if getattr(value, "__module__", None) == module.__name__]
     decisions: list[Decision] = [decision for value in own for decision in getattr(value, "decisions", ())]
     found = [made for value in own if isinstance(made := getattr(value, "rule", None), Rule)]
     if not found:
