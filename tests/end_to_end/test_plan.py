@@ -1,4 +1,4 @@
-"""Plans of the reference stacks: the same offline and by the engine; kept ones are done; data goes where it is named."""
+"""Plans of the reference stacks: offline and by the engine they agree; a kept one is done; named data goes."""
 
 from __future__ import annotations
 
