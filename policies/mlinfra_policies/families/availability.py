@@ -1,0 +1,283 @@
+"""Availability: enough instances, probes, disruption budgets that fit, and stores that nobody deletes by accident."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mlinfra.policy.inspection import Inspection, matches
+from mlinfra.policy.rule import Answer, decides, unknown, violation
+from mlinfra.policy.values import Value, at, every, is_true, number
+from mlinfra.resources import UNKNOWN, Resource
+from mlinfra_policies.pods import pods
+from mlinfra_policies.production import production_only
+from mlinfra_policies.selectors import selects
+
+_AZURE = "azure-native:machinelearningservices"
+_DEPLOYMENT = f"{_AZURE}:OnlineDeployment"
+_GARDEN = "gcp:vertex/aiEndpointWithModelGardenDeployment:AiEndpointWithModelGardenDeployment"
+_INFERENCE_SERVICE = "kubernetes:serving.kserve.io/*:InferenceService"
+_DISRUPTION_BUDGET = "kubernetes:policy/*:PodDisruptionBudget"
+_AUTOSCALER = "kubernetes:autoscaling/*:HorizontalPodAutoscaler"
+_WORKLOADS = ("kubernetes:apps/*:Deployment", "kubernetes:apps/*:StatefulSet")
+_DATASET = "gcp:bigquery/dataset:Dataset"
+_LOCKS = tuple(f"azure-native:authorization:ManagementLock{kind}" for kind in ("ByScope", "AtResourceLevel"))
+
+
+@decides("AVL-01", "aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+@production_only
+def variants_have_two_instances(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    for variant in every(resource.inputs, "productionVariants[]"):
+        [serverless], [scaling] = every(variant, "serverlessConfig"), every(variant, "managedInstanceScaling")
+        [bound], [status] = every(scaling, "minInstanceCount"), every(scaling, "status")
+        [count] = every(variant, "initialInstanceCount")
+        if serverless.unknown:
+            yield unknown(serverless.path)
+        elif serverless.absent:
+            scaled = not bound.absent and status.value != "DISABLED"
+            yield from _two(bound if scaled else count)
+
+
+@decides("AVL-01", "gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool")
+@production_only
+def pools_have_two_instances(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    yield from _two(at(resource.inputs, "dedicatedResources.minReplicaCount"))
+
+
+@decides("AVL-01", _GARDEN)
+@production_only
+def deployments_of_the_model_garden_have_two_instances(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    yield from _two(at(resource.inputs, "deployConfig.dedicatedResources.minReplicaCount"))
+
+
+@decides("AVL-01", _DEPLOYMENT)
+@production_only
+def deployments_of_azure_have_two_instances(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    bound = at(resource.inputs, "properties.scaleSettings.minInstances")
+    yield from _two(at(resource.inputs, "sku.capacity") if bound.absent else bound)
+
+
+@decides("AVL-01", _INFERENCE_SERVICE)
+@production_only
+def predictors_have_two_replicas(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    yield from _two(at(resource.inputs, "spec.predictor.minReplicas"))
+
+
+def _two(count: Value) -> Iterator[Answer]:
+    """Yield whether a count is at least two. Each of the platforms keeps one instance where nothing is said."""
+    if count.absent:
+        yield violation(count.path, "keeps one instance, because nothing is said; two or more are wanted")
+        return
+    kept = number(count.value)
+    if kept is None:
+        yield unknown(count.path)
+    elif kept < 2:
+        yield violation(count.path, f"keeps {kept:g} instance{'s' * (kept != 1)}; two or more are wanted")
+
+
+@decides("AVL-02", _GARDEN)
+def containers_of_the_model_garden_are_checked(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    container = at(resource.inputs, "modelConfig.containerSpec")
+    checks = [every(container, name)[0].value for name in ("healthRoute", "healthProbe", "livenessProbe")]
+    if container.unknown:
+        yield unknown(container.path)
+    elif container.value and not any(checks):
+        yield violation(container.path, "the container has no healthRoute, healthProbe or livenessProbe")
+
+
+@decides("AVL-02", _DEPLOYMENT)
+def deployments_of_azure_are_checked(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    yield from _probed(at(resource.inputs, "properties"))
+
+
+@decides("AVL-02", _INFERENCE_SERVICE, *_WORKLOADS)
+def serving_containers_are_checked(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    for pod in pods(resource):
+        for container in pod.containers():
+            if container.kind == "container" and (container.unknown or container.in_full):
+                yield from _probed(Value(container.path, container.spec))
+
+
+def _probed(outer: Value) -> Iterator[Answer]:
+    """Yield which probes are missing. What a probe does is of no matter, so an unknown one is there."""
+    if outer.unknown:
+        yield unknown(outer.path)
+        return
+    missing = [name for name in ("livenessProbe", "readinessProbe") if not every(outer, name)[0].value]
+    if missing:
+        yield violation(f"{outer.path}.{missing[0]}", f"the container has no {' and no '.join(missing)}")
+
+
+@decides("AVL-03", _DISRUPTION_BUDGET)
+def disruption_budgets_let_a_pod_go(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    most, least = at(resource.inputs, "spec.maxUnavailable"), at(resource.inputs, "spec.minAvailable")
+    if number(str(most.value).rstrip("%")) == 0:
+        yield violation(most.path, f"{most.value} pods may be unavailable, so that none can be evicted")
+    elif str(least.value) == "100%":
+        yield violation(least.path, "all pods must stay available, so that none can be evicted")
+    elif most.unknown or least.unknown:
+        yield unknown(most.path if most.unknown else least.path)
+    elif not least.absent:
+        for workload in inspection.of(*_WORKLOADS):
+            if _selects(resource, workload) is True:
+                yield from _leaves_some(least, workload, inspection)
+
+
+def _leaves_some(least: Value, workload: Resource, inspection: Inspection) -> Iterator[Answer]:
+    replicas, share = _replicas(workload, inspection), re.fullmatch(r"(\d+)%", str(least.value))
+    if replicas is None:
+        yield unknown(least.path, f"the replicas of {workload.name} are known only after an up")
+        return
+    kept = math.ceil(int(share[1]) / 100 * replicas) if share else number(least.value)
+    if kept is not None and replicas and kept >= replicas:
+        message = f"{least.value} of {replicas:g} pods of {workload.name} must stay, so that none can be evicted"
+        yield violation(least.path, message)
+
+
+@decides("AVL-03", _AUTOSCALER)
+def workloads_have_one_autoscaler(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    target = _target(resource, inspection)
+    others = [other for other in inspection.of(_AUTOSCALER) if other is not resource]
+    for other in others:
+        if target is not None and _target(other, inspection) == target:
+            yield violation("spec.scaleTargetRef", f"{other.name} scales the same workload")
+
+
+@decides("AVL-03", _WORKLOADS[0])
+@production_only
+def replicated_deployments_have_a_disruption_budget(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    replicas = _replicas(resource, inspection)
+    answers = [_selects(budget, resource) for budget in inspection.of(_DISRUPTION_BUDGET)]
+    if True in answers or (replicas is not None and replicas < 2):
+        return
+    if replicas is None:
+        yield unknown("spec.replicas")
+    elif None in answers or not inspection.complete:
+        yield unknown("spec.replicas", "whether a disruption budget selects its pods is not known")
+    else:
+        yield violation("spec.replicas", f"{replicas:g} replicas, and no disruption budget selects their pods")
+
+
+def _selects(budget: Resource, workload: Resource) -> bool | None:
+    """Whether a disruption budget selects a workload's pods, in its namespace; None where that is not known.
+
+    No selector selects nothing; an empty one selects all (policy/v1).
+    """
+    selector = at(budget.inputs, "spec.selector")
+    if selector.absent:
+        return False
+    answer = next((selects(selector.value, pod.labels) for pod in pods(workload)), None)
+    spaces = [_namespace(budget), _namespace(workload)]
+    if spaces[0] == spaces[1]:
+        return answer
+    return None if UNKNOWN in spaces and answer is not False else False
+
+
+def _namespace(resource: Resource) -> Any:
+    return at(resource.inputs, "metadata.namespace").value or "default"
+
+
+def _replicas(workload: Resource, inspection: Inspection) -> float | None:
+    """Return how many pods a workload keeps at least: what its autoscaler says, else what it says itself."""
+    for scaler in inspection.of(_AUTOSCALER):
+        if _target(scaler, inspection) == workload.urn:
+            bound = at(scaler.inputs, "spec.minReplicas")
+            return 1 if bound.absent else number(bound.value)
+    replicas = at(workload.inputs, "spec.replicas")
+    return 1 if replicas.absent else number(replicas.value)
+
+
+def _target(scaler: Resource, inspection: Inspection) -> Any:
+    """Return what an autoscaler scales: a workload's URN, else namespace, kind and name; None if it is not known."""
+    kind, name = (at(scaler.inputs, f"spec.scaleTargetRef.{key}") for key in ("kind", "name"))
+    workloads = inspection.referred(scaler, name, "metadata.name", f"kubernetes:*:{kind.value}")
+    here = [each.urn for each in workloads if _namespace(each) == _namespace(scaler)]
+    if here:
+        return here[0]
+    return None if kind.unknown or name.unknown else (_namespace(scaler), kind.value, name.value)
+
+
+@decides("AVL-04", "aws:sagemaker/featureGroup:FeatureGroup", "aws:sagemaker/modelPackageGroup:ModelPackageGroup")
+@production_only
+def stores_of_sagemaker_are_protected(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    if not resource.protect:
+        yield violation("protect", "nothing keeps it from being deleted", remedy="ResourceOptions(protect=True)")
+
+
+@decides(
+    "AVL-04",
+    "gcp:vertex/aiFeatureOnlineStore:AiFeatureOnlineStore",
+    "gcp:vertex/aiFeatureStore:AiFeatureStore",
+)
+def feature_stores_of_vertex_keep_what_they_hold(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    yield from _not_forced(at(resource.inputs, "forceDestroy"))
+
+
+@decides("AVL-04", _DATASET)
+def feature_datasets_keep_their_tables(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    if any(_reads(feature, resource, inspection) for feature in inspection.of("gcp:vertex/aiFeature*")):
+        yield from _not_forced(at(resource.inputs, "deleteContentsOnDestroy"))
+
+
+def _not_forced(switch: Value) -> Iterator[Answer]:
+    if switch.unknown:
+        yield unknown(switch.path)
+    elif is_true(switch.value):
+        yield violation(switch.path, "what it holds is deleted with it", remedy=f"{switch.path}: false")
+
+
+def _reads(feature: Resource, dataset: Resource, inspection: Inspection) -> bool:
+    """Whether a feature group or view reads a table of a dataset: by its URI, or by reference to it or to the table."""
+    name = at(dataset.inputs, "datasetId").value
+    for path in ("bigQuery.bigQuerySource.inputUri", "bigQuerySource.uri"):
+        uri = at(feature.inputs, path)
+        tables = inspection.referred(feature, uri, "", "gcp:bigquery/table:Table")
+        sets = [inspection.referred(table, at(table.inputs, "datasetId"), "datasetId", _DATASET) for table in tables]
+        if dataset in [*inspection.referred(feature, uri, "", _DATASET), *(each for found in sets for each in found)]:
+            return True
+        found = re.match(r"bq://[^.]+\.([^.]+)", str(uri.value))
+        if found is not None and found[1] == name:
+            return True
+    return False
+
+
+@decides("AVL-04", f"{_AZURE}:Registry", f"{_AZURE}:Workspace")
+@production_only
+def stores_of_azure_are_protected(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    kind = at(resource.inputs, "kind")
+    workspace = matches(resource.type, f"{_AZURE}:Workspace")
+    if resource.protect or (workspace and not kind.unknown and str(kind.value).lower() != "featurestore"):
+        return
+    answers = [_locks(lock, resource, inspection) for lock in inspection.of(*_LOCKS)]
+    if True in answers:
+        return
+    if workspace and kind.unknown:
+        yield unknown(kind.path, "whether it is a feature store is known only after an up")
+    elif None in answers or not inspection.complete:
+        yield unknown("protect", "whether a lock is on it is not known")
+    else:
+        yield violation("protect", "neither protected nor locked", remedy="ResourceOptions(protect=True)")
+
+
+def _locks(lock: Resource, resource: Resource, inspection: Inspection) -> bool | None:
+    """Whether a lock keeps a resource from being deleted; None where that is not known."""
+    level, scope = at(lock.inputs, "level"), _scope(lock)
+    name = at(resource.inputs, "registryName" if "Registry" in resource.type else "workspaceName")
+    sources: Sequence[Resource] = inspection.referred(lock, scope, "", "*")
+    if scope.unknown and not sources:
+        return None
+    ends = f"{'registries' if 'Registry' in resource.type else 'workspaces'}/{name.value}".lower()
+    here = resource in sources if scope.unknown else str(scope.value).lower().rstrip("/").endswith(f"/{ends}")
+    if not here and not scope.unknown and name.unknown:
+        return None
+    return None if here and level.unknown else here and level.value in ("CanNotDelete", "ReadOnly")
+
+
+def _scope(lock: Resource) -> Value:
+    """Return the ID that a lock is on; of one at a resource's level, its last two pieces."""
+    if lock.type.endswith("ByScope"):
+        return at(lock.inputs, "scope")
+    kind, name = at(lock.inputs, "resourceType"), at(lock.inputs, "resourceName")
+    return name if name.unknown else Value(name.path, f"/{kind.value}/{name.value}")
