@@ -13,6 +13,9 @@ from importlib.resources import files
 EVERYWHERE = "any"
 """The region of a price that is the same in all regions."""
 
+TABLES = ("snapshot.csv", "gcp.csv", "azure.csv")
+"""The tables of prices that are shipped, with the same columns; no price stands in two of them."""
+
 
 @dataclass(frozen=True)
 class Key:
@@ -96,7 +99,10 @@ class PriceBook:
 @cache
 def snapshot() -> PriceBook:
     """Return the prices that are shipped."""
-    return PriceBook(read_prices(files("mlinfra.prices").joinpath("snapshot.csv").read_text(encoding="utf-8")))
+    shipped = files("mlinfra.prices")
+    return PriceBook(
+        price for table in TABLES for price in read_prices(shipped.joinpath(table).read_text(encoding="utf-8"))
+    )
 
 
 def read_prices(text: str) -> list[Price]:
