@@ -49,7 +49,11 @@ def at(inputs: Any, path: str) -> Value:
     """Return what stands at a path such as `encryptionSpec.kmsKeyName` or `metadata.labels['app.kubernetes.io/name']`.
 
     Below an unknown or a secret value everything is unknown; below something that is no object there is nothing.
+    `inputs` may be a value that was found before: its path goes on.
     """
+    if isinstance(inputs, Value):
+        [found] = every(inputs, path)
+        return found
     keys, written = _keys(path)
     value = inputs
     for number, key in enumerate(keys):
