@@ -1,0 +1,87 @@
+"""Tables of BigQuery, which Vertex writes captured requests to and reads features from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mlinfra.policy.inspection import Inspection
+from mlinfra.policy.rule import Answer, Verdict, decides, unknown
+from mlinfra.policy.values import Value, at
+from mlinfra.resources import UNKNOWN, Resource
+from mlinfra_policies.families.encryption.keys import if_said, said_of, without_key
+
+_DATASET = "gcp:bigquery/dataset:Dataset"
+_TABLE = "gcp:bigquery/table:Table"
+
+
+@decides("ENC-02", "gcp:vertex/aiEndpoint:AiEndpoint")
+def captured_by_an_endpoint(endpoint: Resource, inspection: Inspection) -> Iterator[Answer]:
+    """The data set protects what an endpoint records there."""
+    config = at(endpoint.inputs, "predictRequestResponseLoggingConfig")
+    uri = at(config, "bigqueryDestination.outputUri")
+    yield from if_said(at(config, "enabled"), "true", _without_key(endpoint, uri, inspection))
+
+
+@decides("ENC-04", "gcp:vertex/aiFeatureGroup:AiFeatureGroup")
+def features_in_a_table(group: Resource, inspection: Inspection) -> Iterator[Answer]:
+    """A feature group's table has a key of its own, or that of its data set."""
+    uri = at(group.inputs, "bigQuery.bigQuerySource.inputUri")
+    if uri.absent:
+        return
+    own = [
+        list(without_key(at(table.inputs, "encryptionConfiguration.kmsKeyName"), table, inspection))
+        for table in _tables(group, uri, inspection)
+    ]
+    if [] in own:
+        return
+    may_have_one = any(answer.verdict is Verdict.UNKNOWN for answers in own for answer in answers)
+    for answer in _without_key(group, uri, inspection):
+        if may_have_one or not (own or inspection.complete):
+            yield unknown(uri.path, "nobody can say yet whether the table has a key of its own")
+        else:
+            yield answer
+
+
+def _without_key(resource: Resource, uri: Value, inspection: Inspection) -> Iterator[Answer]:
+    """Yield what is wrong with the key of the data set that an input of `resource` names."""
+    datasets = _datasets(resource, uri, inspection)
+    if not datasets:
+        yield unknown(uri.path, "the data set is not part of the plan")
+    for dataset in datasets:
+        key = at(dataset.inputs, "defaultEncryptionConfiguration.kmsKeyName")
+        for answer in without_key(key, dataset, inspection):
+            yield said_of(dataset, uri, answer)
+
+
+def _datasets(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:
+    if uri.unknown:
+        tables = _tables(resource, uri, inspection)
+        found = [dataset for table in tables for dataset in _dataset_of(table, inspection)]
+        return found or inspection.referred(resource, uri, "datasetId", _DATASET)
+    project, name, _ = _parts(uri)
+    named = inspection.referred(resource, Value(uri.path, name), "datasetId", _DATASET)
+    return [dataset for dataset in named if at(dataset.inputs, "project").value in (None, "", UNKNOWN, project)]
+
+
+def _tables(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:
+    if uri.unknown:
+        return inspection.referred(resource, uri, "tableId", _TABLE)
+    _, dataset, name = _parts(uri)
+    named = inspection.referred(resource, Value(uri.path, name), "tableId", _TABLE)
+    return [table for table in named if dataset in _names_of_dataset(table, inspection)]
+
+
+def _dataset_of(table: Resource, inspection: Inspection) -> list[Resource]:
+    return inspection.referred(table, at(table.inputs, "datasetId"), "datasetId", _DATASET)
+
+
+def _names_of_dataset(table: Resource, inspection: Inspection) -> list[Any]:
+    said = [table, *_dataset_of(table, inspection)]
+    return [at(each.inputs, "datasetId").value for each in said]
+
+
+def _parts(uri: Value) -> tuple[str, str, str]:
+    """Return project, data set and table of bq://project.dataset.table; what is not said is empty."""
+    project, dataset, table, *_ = (*str(uri.value or "").removeprefix("bq://").split("."), "", "")
+    return project, dataset, table
