@@ -17,13 +17,14 @@ from mlinfra.resources import SECRET, UNKNOWN, Resource
 
 Paths = Mapping[str, str]
 
+_KNATIVE = "serving.knative.dev/v1:Service"
 _TEMPLATE = ("spec.template",)
 _REPLICATED = "template.spec.replicatedJobs[].template.spec.template"
 _TEMPLATES: Mapping[str, Sequence[str]] = {
     "Pod": ("",),
     "PodTemplate": ("template",),
     **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"), _TEMPLATE),
-    **dict.fromkeys(("Job", "Notebook", "Rollout"), _TEMPLATE),
+    **dict.fromkeys(("Job", "Notebook", "Rollout", _KNATIVE), _TEMPLATE),
     "CronJob": ("spec.jobTemplate.spec.template",),
     "JobSet": ("spec.replicatedJobs[].template.spec.template",),
     **dict.fromkeys(("TrainingRuntime", "ClusterTrainingRuntime"), (f"spec.{_REPLICATED}",)),
@@ -61,6 +62,7 @@ _NAMED: Mapping[str, Sequence[str]] = {
     "InferenceService": ("serving.kserve.io/inferenceservice",),
     "LLMInferenceService": ("app.kubernetes.io/name",),
     "Notebook": ("notebook-name", "statefulset"),
+    _KNATIVE: ("serving.knative.dev/service",),
     **dict.fromkeys(("SparkApplication", "ScheduledSparkApplication"), ("sparkoperator.k8s.io/app-name",)),
     **dict.fromkeys(("TrainJob", "JobSet"), ("jobset.sigs.k8s.io/jobset-name",)),
     **dict.fromkeys(("PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "JAXJob"), ("training.kubeflow.org/job-name",)),
@@ -136,13 +138,13 @@ class Pod(_Described):
     @cached_property
     def _containers(self) -> Sequence[Container]:
         if self.unknown:
-            return (Container(self.path, UNKNOWN, partial=self.partial), *self.others)
+            return (Container(self.path, UNKNOWN, self.partial, in_full=not self.partial), *self.others)
         listed = (
             Container(
                 item.path,
                 item.value,
+                self.partial,
                 kind=kind,
-                partial=self.partial,
                 in_full=not (self.partial or (self.merged and at(item.value, "image").absent)),
             )
             for name, kind in _LISTS.items()
@@ -304,6 +306,7 @@ def _found(resource: Resource) -> list[Pod]:
     token = resource.type.rpartition(":")[2]
     said = at(resource.inputs, "kind").value
     kind = said if isinstance(said, str) and said and not is_unknown(said) else token.removesuffix("Patch")
+    kind = _KNATIVE if resource.type.endswith(_KNATIVE) else kind
     manifest = _Manifest(
         place=Value("", resource.inputs),
         kind=kind,

@@ -283,11 +283,21 @@ def test_a_pod_has_the_labels_of_its_template_and_of_its_controller() -> None:
     assert labels("Job", {"spec": {"template": {"spec": POD}}})["job-name"] == "web"
     assert labels("Job", {"metadata": {}, "spec": {"template": {"spec": POD}}})["job-name"] == UNKNOWN
     assert labels("Unheard", {"spec": {"of": TEMPLATE}}) == {"app": "web"}
+    [served] = pods(manifest("Service", {"spec": {"template": UNKNOWN}}, "serving.knative.dev/v1"))
+    assert served.unknown
     assert labels("InferenceService", {"spec": {"predictor": {"labels": {"tier": "a"}, **POD}}}) == {
         "serving.kserve.io/inferenceservice": "web",
         "component": "predictor",
         "tier": "a",
     }
+
+
+def test_a_pod_has_the_annotations_of_its_template() -> None:
+    annotated = {"metadata": {"annotations": {"a": "b"}}, "spec": POD}
+    for kind, inputs in (("Pod", annotated), ("Job", {"spec": {"template": annotated}}), ("Unheard", annotated)):
+        assert pods(manifest(kind, inputs))[0].annotations == {"a": "b"}
+    [predictor] = pods(manifest("InferenceService", {"spec": {"predictor": {"annotations": {"a": "b"}}}}))
+    assert predictor.annotations == {"a": "b"}
 
 
 def test_a_namespace_is_what_the_resource_says() -> None:

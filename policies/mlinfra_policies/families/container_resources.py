@@ -25,7 +25,7 @@ def containers_state_resources(resource: Resource, inspection: Inspection) -> It
     for pod in pods(resource):
         for container in pod.containers():
             # The API refuses resources in an ephemeral container.
-            if container.unknown or (container.in_full and container.kind != "ephemeral"):
+            if container.in_full and container.kind != "ephemeral":
                 yield from _judged(container)
 
 

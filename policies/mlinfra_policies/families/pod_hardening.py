@@ -1,8 +1,9 @@
 """Hardening of pods (POD-01 to POD-11), in whatever resource they are described.
 
-What an allowed value is follows Kubernetes' Pod Security Standards. What a pod says in its `securityContext` holds for
-each of its containers that says nothing else, where the API has the field in both (`runAsNonRoot`, `seccompProfile`);
-the other fields exist in a container alone. Where absence says nothing (see `Pod.partial`), only a bad value counts.
+What is allowed follows Kubernetes' Pod Security Standards. What a pod says in its `securityContext` holds for each of
+its containers that says nothing else, where the API has the field in both (`runAsNonRoot`, `seccompProfile`); other
+fields exist in containers alone. A `runAsUser` of 0 and AppArmor's `Unconfined` are wrong wherever they stand. Where
+absence says nothing (see `Pod.partial`), only a bad value counts.
 """
 
 from __future__ import annotations
@@ -169,22 +170,25 @@ def own_namespace_with_a_network_policy(resource: Resource, inspection: Inspecti
         yield violation(path, "the pods live in the namespace default", remedy="metadata.namespace: NAMESPACE")
     else:
         for pod in [pod for pod in found if not pod.partial] or found[-1:]:
-            covered = _is_covered(pod, namespace, inspection)
+            covered = _is_covered(pod, resource, inspection)
             if covered is None:
-                yield unknown(path, f"whether a network policy selects the pods of {pod.path or 'it'} is not known")
+                yield unknown(path, f"whether a network policy selects the pods of {pod.path} is not known")
             elif not covered:
                 yield violation(path, f"no network policy of the plan selects the pods of {pod.path}")
 
 
-def _is_covered(pod: Pod, namespace: str | Resource, inspection: Inspection) -> bool | None:
-    """Whether a network policy of the plan selects pods; None where that is not known."""
+def _is_covered(pod: Pod, resource: Resource, inspection: Inspection) -> bool | None:
+    """Whether a network policy of the plan selects a resource's pods; None where that is not known."""
     answers = [False if inspection.complete else None]
     for policy in inspection.of(_NETWORK_POLICY):
-        there = namespaces.alike(namespace, namespaces.of(policy, inspection))
-        selected = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
-        if selected is False and pod.partial:
-            selected = None
-        answers.append(False if False in (there, selected) else None if None in (there, selected) else True)
+        there = namespaces.same(policy, resource, inspection)
+        if there is not False:
+            selected = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
+            if selected is None and inspection.comes_only_from(policy, "spec", resource.type):
+                selected = resource in inspection.sources(policy, "spec")
+            if selected is False and pod.partial:
+                selected = None
+            answers.append(there if selected else selected)
     return True if True in answers else None if None in answers else False
 
 
