@@ -99,6 +99,28 @@ def test_check(repository: Path, run: Run, tmp_path: Path) -> None:
     assert printed["counts"] == {"mandatory": 0, "advisory": 1, "unknown": 0, "covered": 1}
 
 
+def test_cost(repository: Path, run: Run, tmp_path: Path) -> None:
+    steps = [
+        _created("endpointConfiguration:EndpointConfiguration", name="e", productionVariants=[
+            {"variantName": "a", "instanceType": "ml.m5.xlarge", "initialInstanceCount": 1}
+        ]),
+        _created("endpoint:Endpoint", name="e", endpointConfigName="e"),
+        _created("notebookInstance:NotebookInstance", instanceType="ml.m9.large"),
+        _created("trainingJob:TrainingJob", resourceConfig={"instanceType": "ml.m5.xlarge"}),
+    ]  # fmt: skip
+    preview = tmp_path / "preview.json"
+    preview.write_text(json.dumps({"config": {"aws:region": "us-east-1"}, "steps": steps}))
+    with (repository / "environments" / "dev.yaml").open("a") as file:
+        file.write("budget: {monthly_usd: 1000}\nusage: {endpoints.diabetes: {requests: 5}}\n")
+    check("cost", json.loads(run("cost", "dev", "--preview", str(preview), "--json").stdout))
+
+
+def _created(kind: str, **inputs: Any) -> dict[str, Any]:
+    type_ = f"aws:sagemaker/{kind}"
+    urn = f"urn:pulumi:dev::shop::{type_}::e"
+    return {"op": "create", "urn": urn, "newState": {"urn": urn, "type": type_, "custom": True, "inputs": inputs}}
+
+
 def test_rules(repository: Path, run: Run) -> None:
     printed = json.loads(run("rules", "--json").stdout)
     check("rules", printed)

@@ -9,6 +9,7 @@ import typer
 
 from mlinfra_cli.commands import (
     check,
+    cost,
     doctor,
     down,
     drift,
@@ -52,6 +53,7 @@ _MODULES = {
     "init": init,
     "plan": plan,
     "check": check,
+    "cost": cost,
     "up": up,
     "train": train,
     "status": status,

@@ -32,6 +32,9 @@ class Dollars:
     def __add__(self, other: Dollars) -> Dollars:
         return Dollars(self.low + other.low, self.likely + other.likely, self.high + other.high)
 
+    def __sub__(self, other: Dollars) -> Dollars:
+        return Dollars(self.low - other.low, self.likely - other.likely, self.high - other.high)
+
     def to_json(self) -> dict[str, float]:
         """Return the shape that `--json` prints."""
         return {"low": float(self.low), "likely": float(self.likely), "high": float(self.high)}
@@ -92,11 +95,19 @@ class Unpriced:
     part: str | None
     item: str
     reason: str
-    one_off: bool
+    one_off: bool = False
+    unused: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `cost --json` prints."""
-        return {"resource": self.resource.urn, "part": self.part, "item": self.item, "reason": self.reason}
+        return {
+            "resource": self.resource.urn,
+            "part": self.part,
+            "item": self.item,
+            "reason": self.reason,
+            "one_off": self.one_off,
+            "unused": self.unused,
+        }
 
 
 @dataclass(frozen=True)
@@ -125,14 +136,18 @@ class Estimate:
         return sum((item.idle_dollars for item in self.items), Decimal("0.00"))
 
     @property
+    def monthly_gaps(self) -> Sequence[Unpriced]:
+        """What is unpriced of a month's cost, and would change it."""
+        return [item for item in self.unpriced if not (item.one_off or item.unused)]
+
+    @property
     def prices_as_of(self) -> str:
         """The date of the oldest price that was used; of the newest one there is, where none was."""
         return min((item.price.as_of for item in self.items), default=self.newest)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the documented shape of `cost --json`, version 1."""
+        """Return the amounts of `cost --json`."""
         return {
-            "version": 1,
             "monthly_usd": self.monthly.to_json() if self.monthly else None,
             "one_off_usd": float(self.one_off.likely) if self.one_off else None,
             "idle_usd": float(self.idle) if self.monthly else None,
@@ -143,7 +158,7 @@ class Estimate:
 
     def _total(self, *, one_off: bool) -> Dollars | None:
         found = [item.dollars for item in self.items if item.one_off is one_off]
-        if not found and any(item.one_off is one_off for item in self.unpriced):
+        if not found and any(item.one_off is one_off and not item.unused for item in self.unpriced):
             return None
         return sum(found, Dollars())
 
@@ -172,7 +187,7 @@ def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> 
             if isinstance(found, Item):
                 items.append(found)
             elif isinstance(found, Gap):
-                unpriced.append(Unpriced(resource, part, found.item, found.reason, found.one_off))
+                unpriced.append(Unpriced(resource, part, found.item, found.reason, found.one_off, found.unused))
             else:
                 free.append((resource, found))
     return Estimate(items, unpriced, free, book.newest)
@@ -194,7 +209,7 @@ def _answers(resource: Resource, context: Context) -> Iterator[Answer]:
 
 def _item(
     use: Use, resource: Resource, part: str | None, context: Context, book: PriceBook, commitments: Commitments
-) -> Item | Gap | Free:
+) -> Item | Gap:
     name = f"{use.label}: {use.key}" if use.label else str(use.key)
     assumed = [use.assumed] if use.assumed else []
     try:
@@ -207,10 +222,9 @@ def _item(
         region = region.name
     price = book.find(use.key, region)
     where = f"{name} in {region}" if region else name
-    if isinstance(price, Miss) and use.assumed and not use.quantity.high:
-        return Free(f"{where}: {use.assumed}")
     if isinstance(price, Miss):
-        return Gap(where, "; ".join(filter(None, ("no such price", price.nearest))), one_off=use.one_off)
+        reason = "; ".join(filter(None, ("no such price", price.nearest)))
+        return Gap(where, reason, one_off=use.one_off, unused=not use.quantity.high)
     usd = price.spot_usd if use.spot else price.usd
     if usd is None:
         return Gap(f"{where} (spot)", "no spot price", one_off=use.one_off)

@@ -70,11 +70,15 @@ class Use:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that is paid for, and nobody can say how much: listed as unpriced, never counted as 0."""
+    """Something that is paid for, and nobody can say how much: listed as unpriced, never counted as 0.
+
+    `unused`: as far as is stated, none of it is used, so that it changes no total.
+    """
 
     item: str
     reason: str
     one_off: bool = False
+    unused: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,214 @@
+"""cost: what an environment costs, or what any Pulumi program would leave or has left behind; offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlinfra.policy.inspection import Inspection
+from mlinfra.preview_file import read_preview, read_state_file
+from mlinfra.prices.book import snapshot
+from mlinfra.prices.budget import Standing, growth, standing
+from mlinfra.prices.context import Context
+from mlinfra.prices.estimate import Dollars, Estimate, estimate, estimate_in
+from mlinfra.problems import MlinfraError, Problem, Problems, nearest
+from mlinfra.resources import Resources
+
+if TYPE_CHECKING:
+    from mlinfra.operations.session import Session
+    from mlinfra.repository import Repository
+    from mlinfra.resolve import Declared
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate, what it is of, and how it stands to the budget. `unused`: usage that nothing is billed by."""
+
+    title: str
+    target: str | None
+    estimate: Estimate
+    growth: Dollars | None = None
+    budget: float | None = None
+    unused: Sequence[str] = ()
+
+    @property
+    def standing(self) -> Standing | None:
+        """How the estimate stands to the budget, where there is one."""
+        return None if self.budget is None else standing(self.estimate, self.budget)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented shape of `cost --json`, version 1."""
+        return {
+            "version": 1,
+            "of": self.title,
+            "target": self.target,
+            **self.estimate.to_json(),
+            "growth_monthly_usd": self.growth.to_json() if self.growth else None,
+            "budget_monthly_usd": self.budget,
+            "budget": self.standing.value if self.standing else None,
+            "unused": list(self.unused),
+        }
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A target: what the same parts cost there, or why it refuses them."""
+
+    target: str
+    estimate: Estimate | None
+    refusals: Sequence[Problem] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the shape that `cost --compare --json` prints."""
+        return {
+            "target": self.target,
+            "estimate": self.estimate.to_json() if self.estimate else None,
+            "refused": [problem.to_json() for problem in self.refusals],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The same parts on every installed target, that of the environment first."""
+
+    title: str
+    parts: Sequence[str]
+    alternatives: Sequence[Alternative] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented shape of `cost --compare --json`, version 1."""
+        return {"version": 1, "of": self.title, "targets": [item.to_json() for item in self.alternatives]}
+
+
+def cost_of_file(preview: str | None, state: str | None) -> Cost:
+    """Return what a preview would leave behind costs, or what is in a state.
+
+    Raises:
+        WrongUse: the file cannot be read, or is none.
+    """
+    after, before = _given(preview, state)
+    made = Inspection(after)
+    return Cost(
+        made.stack_name, None, estimate(made, snapshot()),
+        growth(estimate(before, snapshot()), estimate(made, snapshot())) if before is not None else None,
+    )  # fmt: skip
+
+
+def cost_of_environment(repository: Repository, name: str, preview: str | None, state: str | None) -> Cost:
+    """Return what an environment costs with the usage that it states, or what is given instead costs with it.
+
+    Raises:
+        Problems: all problems of all files, and all refusals of the target.
+    """
+    from mlinfra.operations.session import Session
+
+    session = Session.open(repository, name)
+    environment = session.environment
+    before = None
+    if preview is None and state is None:
+        resources = _declared(session)
+    else:
+        resources, before = _given(preview, state)
+    _refuse_unknown_names(session.declared, resources)
+    context = Context(Inspection(resources), environment.usage)
+    made = estimate_in(context, snapshot(), environment.commitments)
+    return Cost(
+        name,
+        environment.target,
+        made,
+        growth(_estimate(before, session), made) if before is not None else None,
+        environment.budget.monthly_usd if environment.budget else None,
+        list(_unused(context)),
+    )
+
+
+def compare_targets(repository: Repository, name: str) -> Comparison:
+    """Return what an environment's parts cost on every installed target, or why a target refuses them.
+
+    Fields of the environment that another target does not have are left out for it.
+
+    Raises:
+        Problems: all problems of all files.
+    """
+    from mlinfra.adapters import adapter_names
+
+    declared = repository.load(name)
+    own = declared.environment.target
+    parts = [part.key for declared_stack in declared.stacks for part in declared_stack.stack.parts]
+    targets = [own, *(other for other in adapter_names() if other != own)]
+    return Comparison(name, parts, [_alternative(repository, declared, target) for target in targets])
+
+
+def _alternative(repository: Repository, declared: Declared, target: str) -> Alternative:
+    from dataclasses import replace
+
+    from mlinfra.adapters import load_adapter
+    from mlinfra.operations.session import Session
+    from mlinfra.resolve import resolve
+
+    try:
+        adapter = load_adapter(target)
+        environment = declared.environment
+        if target != environment.target:
+            environment = environment.model_copy(update={"target": target})
+            fields = type(environment).model_fields
+            foreign = {path.partition(".")[0] for path, _, _ in adapter.refuse_environment(environment)}
+            known = {name: fields[name].get_default(call_default_factory=True) for name in foreign & set(fields)}
+            environment = environment.model_copy(update=known)
+        there = replace(declared, environment=environment)
+        session = Session(repository, there, adapter, resolve(there, adapter))
+        return Alternative(target, _estimate(_declared(session), session))
+    except Problems as error:
+        return Alternative(target, None, error.problems)
+    except MlinfraError as error:
+        return Alternative(target, None, [Problem("", 0, "", error.message, remedy=error.remedy)])
+    except ImportError as error:
+        remedy = f"install mlinfra-toolkit[{target}]"
+        return Alternative(target, None, [Problem("", 0, "", f"is not installed completely: {error}", remedy=remedy)])
+
+
+def _declared(session: Session) -> Resources:
+    from mlinfra.program import record_program
+    from mlinfra.state import PROJECT
+
+    return record_program(session.repository.root, session.resolved, session.adapter, project=PROJECT)
+
+
+def _estimate(resources: Resources, session: Session) -> Estimate:
+    environment = session.environment
+    return estimate(resources, snapshot(), usage=environment.usage, commitments=environment.commitments)
+
+
+def _given(preview: str | None, state: str | None) -> tuple[Resources, Resources | None]:
+    if preview is not None:
+        return read_preview(preview)
+    assert state is not None
+    return read_state_file(state), None
+
+
+def _refuse_unknown_names(declared: Declared, resources: Resources) -> None:
+    """Refuse usage of what is not there, and commitments to services that have no price."""
+    names = {part.key for stack in declared.stacks for part in stack.stack.parts}
+    names |= {resource.name for resource in resources.declared() if resources.part_of(resource) is None}
+    wanted: Mapping[str, tuple[Mapping[str, Any], set[str]]] = {
+        "usage": (declared.environment.usage, names),
+        "commitments": (declared.environment.commitments, snapshot().services),
+    }
+    problems = [
+        declared.lines.problem(
+            (section, name), f"there is no such {what}", expected=", ".join(sorted(known)), nearest=nearest(name, known)
+        )
+        for (section, (given, known)), what in zip(wanted.items(), ("part or resource", "service"), strict=True)
+        for name in given
+        if name not in known
+    ]
+    if problems:
+        raise Problems(problems)
+
+
+def _unused(context: Context) -> Iterator[str]:
+    for name, usage in context.usage.items():
+        for stated in sorted(usage.model_fields_set):
+            if getattr(usage, stated) is not None and (name, stated) not in context.asked:
+                yield f"usage.{name}.{stated}"
