@@ -1,0 +1,1 @@
+"""Rules on cost: nothing idle, nothing without a bound, nothing without an end."""
