@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -55,7 +55,7 @@ def log_workspace(resource: Resource, context: Context) -> Iterator[Answer]:
 @priced("azure-native:cache:Redis", "azure-native:redis:Redis")
 def redis(resource: Resource, context: Context) -> Iterator[Answer]:
     """The whole cache, with its replica; a premium one for each shard."""
-    sku = at(resource.inputs, "sku").value
+    sku = at(resource.inputs, "sku")
     name, family = known(at(sku, "name")), known(at(sku, "family"))
     if name is None or family is None:
         raise NotKnown("sku.name or sku.family is absent")
@@ -68,16 +68,16 @@ def redis(resource: Resource, context: Context) -> Iterator[Answer]:
 def managed_cluster(resource: Resource, context: Context) -> Iterator[Answer]:
     """The control plane, free in the free tier, and the pools that the cluster names."""
     tier = str(known(at(resource.inputs, "sku.tier"), "Free"))
-    pools: Sequence[Any] = every(resource.inputs, "agentPoolProfiles[]")
+    pools = every(resource.inputs, "agentPoolProfiles[]")
     if tier != "Free":
         key = Key("azure", "Kubernetes Service", "cluster", f"AKS control plane {tier}", "hour")
         yield Use(key, exactly(HOURS))
     elif not pools:
         yield Free("the free tier has no charge for the control plane")
     for number, pool in enumerate(pools):
-        name = at(pool.value, "name")
+        name = at(pool, "name")
         label = f"pool {name.value}" if isinstance(name.value, str) and not name.unknown else f"pool {number + 1}"
-        yield from apart(label, _pool(resource, known(pool), label, context))
+        yield from apart(label, _pool(resource, pool, label, context))
 
 
 @priced(f"{_CLUSTERS}:AgentPool")

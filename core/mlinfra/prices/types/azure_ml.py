@@ -7,25 +7,33 @@ the provider's SDK also calls `onlineDeploymentProperties` and `jobBasePropertie
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from functools import cache
 
 from mlinfra.policy.values import Value, at, every
-from mlinfra.prices.book import Key
+from mlinfra.prices.book import Key, snapshot
 from mlinfra.prices.context import Context
 from mlinfra.prices.registry import HOURS, Answer, Free, NotKnown, Use, amount, exactly, known, priced
 from mlinfra.resources import Resource
 
 PRICES = "https://azure.microsoft.com/pricing/details/machine-learning/"
 AUTOSCALE = "azure-native:monitor:AutoscaleSetting"
+_MACHINES = "Virtual Machines"
 _ML = "azure-native:machinelearningservices"
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
 def machine(size: object, component: str = "compute") -> Key:
-    """Return what an hour of a virtual machine is found by: `compute`, or `low-priority`."""
-    return Key("azure", "Virtual Machines", component, str(size), "hour")
+    """Return what an hour of a virtual machine is found by: `compute`, or `low-priority`; Azure reads its size in any
+    case."""
+    spelled = _spellings().get(str(size).lower(), str(size))
+    return Key("azure", _MACHINES, component, spelled, "hour")
+
+
+@cache
+def _spellings() -> Mapping[str, str]:
+    return {price.key.item.lower(): price.key.item for price in snapshot().prices if price.key.service == _MACHINES}
 
 
 @priced(f"{_ML}:OnlineEndpoint", f"{_ML}:BatchEndpoint")
@@ -43,7 +51,7 @@ def deployment(resource: Resource, context: Context) -> Iterator[Answer]:
         return
     size = known(at(properties, "instanceType"))
     if size is None:
-        raise NotKnown("instanceType is absent")
+        raise NotKnown(f"{properties.path}.instanceType is absent")
     fixed = amount(at(resource.inputs, "sku.capacity"), 1)
     low, high = _bounds(resource, context) or (fixed, fixed)
     instances, assumed = context.replicas(resource, low, high)
@@ -54,7 +62,7 @@ def deployment(resource: Resource, context: Context) -> Iterator[Answer]:
 def compute(resource: Resource, context: Context) -> Iterator[Answer]:
     """A cluster's nodes between its bounds; an instance while it is switched on, and its disk always."""
     kind = known(at(resource.inputs, "properties.computeType"))
-    inner = at(resource.inputs, "properties.properties").value
+    inner = at(resource.inputs, "properties.properties")
     if kind not in ("AmlCompute", "ComputeInstance"):
         yield Free(f"{kind or 'attached compute'} is billed where it runs", PRICES)
         return
@@ -97,7 +105,7 @@ def job(resource: Resource, context: Context) -> Iterator[Answer]:
         yield Use(key, exactly(hours * machines * runs), f"{runs} runs a month", idle=False, assumed=assumed)
 
 
-def _run_hours(resource: Resource, properties: Any, context: Context) -> tuple[Decimal, str]:
+def _run_hours(resource: Resource, properties: Value, context: Context) -> tuple[Decimal, str]:
     """Return how long a run takes, and what was assumed: all the time that it may take."""
     where = context.where_stated(resource, "run_hours")
     if (stated := context.stated(resource, "run_hours")) is not None:
@@ -111,10 +119,10 @@ def _run_hours(resource: Resource, properties: Any, context: Context) -> tuple[D
     return total, f"the whole maximum run time of {total:.4g} h; state {where}"
 
 
-def _properties(resource: Resource, name: str) -> Any:
+def _properties(resource: Resource, name: str) -> Value:
     """Return the object that the service calls `properties`."""
     named = at(resource.inputs, name)
-    return at(resource.inputs, "properties").value if named.absent else named.value
+    return at(resource.inputs, "properties") if named.absent else named
 
 
 def _bounds(resource: Resource, context: Context) -> tuple[Decimal, Decimal] | None:
@@ -130,8 +138,8 @@ def _bounds(resource: Resource, context: Context) -> tuple[Decimal, Decimal] | N
     ]
     if not capacities:
         return None
-    low = min(amount(at(profile.value, "capacity.minimum")) for profile in capacities)
-    high = max(amount(at(profile.value, "capacity.maximum")) for profile in capacities)
+    low = min(amount(at(profile, "capacity.minimum")) for profile in capacities)
+    high = max(amount(at(profile, "capacity.maximum")) for profile in capacities)
     return low, max(low, high)
 
 

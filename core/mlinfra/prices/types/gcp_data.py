@@ -108,6 +108,6 @@ def node_pool(resource: Resource, context: Context) -> Iterator[Answer]:
     for accelerator in every(resource.inputs, "nodeConfig.guestAccelerators[]"):
         if machine.startswith(("a2-", "a3-", "a4-", "g2-", "g4-")):
             break
-        kind, count = str(known(at(accelerator.value, "type"))), amount(at(accelerator.value, "count"), 1)
+        kind, count = str(known(at(accelerator, "type"))), amount(at(accelerator, "count"), 1)
         key = Key("gcp", "GCE/GKE node", "compute", kind, "hour")
         yield Use(key, nodes.times(HOURS * count), "accelerators", assumed=assumed, spot=spot)

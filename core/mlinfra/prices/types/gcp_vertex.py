@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
-from mlinfra.policy.values import at, every, is_true
+from mlinfra.policy.values import Value, at, every, is_true
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
 from mlinfra.prices.registry import (
@@ -45,7 +44,7 @@ def endpoint(resource: Resource, context: Context) -> Iterator[Answer]:
 @priced("gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool")
 def pool(resource: Resource, context: Context) -> Iterator[Answer]:
     """The nodes of a pool, from its minimum on."""
-    yield from _nodes(resource, at(resource.inputs, "dedicatedResources").value, "online-prediction", "", context)
+    yield from _nodes(resource, at(resource.inputs, "dedicatedResources"), "online-prediction", context)
 
 
 @priced("gcp:vertex/aiEndpointWithModelGardenDeployment:AiEndpointWithModelGardenDeployment")
@@ -54,7 +53,7 @@ def model_garden(resource: Resource, context: Context) -> Iterator[Answer]:
     dedicated = at(resource.inputs, "deployConfig.dedicatedResources")
     if dedicated.absent:
         raise NotKnown("deployConfig.dedicatedResources is absent: the model's own machine is not known here")
-    yield from _nodes(resource, known(dedicated), "online-prediction", "", context)
+    yield from _nodes(resource, dedicated, "online-prediction", context)
 
 
 @priced("gcp:vertex/aiIndexEndpointDeployedIndex:AiIndexEndpointDeployedIndex")
@@ -63,7 +62,7 @@ def deployed_index(resource: Resource, context: Context) -> Iterator[Answer]:
     dedicated = at(resource.inputs, "dedicatedResources")
     if dedicated.absent:
         raise NotKnown("dedicatedResources is absent: Google chooses the machines")
-    yield from _nodes(resource, known(dedicated), "vector-search", "", context)
+    yield from _nodes(resource, dedicated, "vector-search", context)
 
 
 @priced("gcp:vertex/aiIndex:AiIndex")
@@ -78,7 +77,7 @@ def persistent_resource(resource: Resource, context: Context) -> Iterator[Answer
     """The pools of machines, which wait for jobs day and night."""
     for number, found in enumerate(every(resource.inputs, "resourcePools[]")):
         label = f"pool {number + 1}"
-        yield from apart(label, _machines_of_pool(resource, known(found), label, context))
+        yield from apart(label, _machines_of_pool(resource, found, label, context))
 
 
 @priced("gcp:vertex/aiFeatureOnlineStore:AiFeatureOnlineStore")
@@ -130,7 +129,7 @@ def feature_view(resource: Resource, context: Context) -> Iterator[Answer]:
 @priced("gcp:workbench/instance:Instance")
 def workbench(resource: Resource, context: Context) -> Iterator[Answer]:
     """The machine while it is switched on, with the fee for managing it; the disks always."""
-    setup = at(resource.inputs, "gceSetup").value
+    setup = at(resource.inputs, "gceSetup")
     hours, assumed = _hours(resource, context)
     region = _region_of_zone(resource)
     machine = known(at(setup, "machineType"))
@@ -148,42 +147,44 @@ def workbench(resource: Resource, context: Context) -> Iterator[Answer]:
         key = _key("workbench", "N1 memory", "GiB-hour")
         yield Use(key, hours.times(memory), machine, assumed=assumed, region=region)
     for accelerator in every(setup, "acceleratorConfigs[]"):
-        count = amount(at(accelerator.value, "coreCount"), 1)
-        key = _key("workbench", str(known(at(accelerator.value, "type"))), "hour")
+        count = amount(at(accelerator, "coreCount"), 1)
+        key = _key("workbench", str(known(at(accelerator, "type"))), "hour")
         yield Use(key, hours.times(count), "accelerators", assumed=assumed, region=region)
-    for name, default in (("bootDisk", _WORKBENCH_BOOT_DISK_GB), ("dataDisks", _WORKBENCH_DATA_DISK_GB)):
-        disk = at(setup, name).value
-        disk = disk[0] if isinstance(disk, list) and disk else disk
+    data_disks = every(setup, "dataDisks[]") or [at(setup, "dataDisks")]
+    for name, disk, default in (
+        ("boot disk", at(setup, "bootDisk"), _WORKBENCH_BOOT_DISK_GB),
+        ("data disk", data_disks[0], _WORKBENCH_DATA_DISK_GB),
+    ):
         key = _key("workbench", str(known(at(disk, "diskType"), "PD_BALANCED")), "GB-month")
         yield Use(key, exactly(amount(at(disk, "diskSizeGb"), default)), name, region=region)
 
 
-def _machines_of_pool(resource: Resource, found: Any, label: str, context: Context) -> Iterator[Answer]:
+def _machines_of_pool(resource: Resource, found: Value, label: str, context: Context) -> Iterator[Answer]:
     fixed = amount(at(found, "replicaCount"), 1)
     low = amount(at(found, "autoscalingSpec.minReplicaCount"), fixed)
     high = max(low, amount(at(found, "autoscalingSpec.maxReplicaCount"), low))
     replicas, assumed = context.replicas(resource, low, high)
-    yield from _machine(at(found, "machineSpec").value, "custom-training", replicas, label, assumed)
+    yield from _machine(at(found, "machineSpec"), "custom-training", replicas, label, assumed)
     disk = str(known(at(found, "diskSpec.bootDiskType"), "pd-ssd"))
     size = amount(at(found, "diskSpec.bootDiskSizeGb"), _BOOT_DISK_GB)
     yield Use(_key("custom-training", disk, "GB-month"), replicas.times(size), label, assumed=assumed)
 
 
-def _nodes(resource: Resource, dedicated: Any, component: str, label: str, context: Context) -> Iterator[Answer]:
+def _nodes(resource: Resource, dedicated: Value, component: str, context: Context) -> Iterator[Answer]:
     """Yield the nodes of dedicated resources; an absent maximum is equal to the minimum."""
     low = amount(at(dedicated, "minReplicaCount"))
     high = max(low, amount(at(dedicated, "maxReplicaCount"), low))
     replicas, assumed = context.replicas(resource, low, high)
     spot = is_true(known(at(dedicated, "spot")))
-    yield from _machine(at(dedicated, "machineSpec").value, component, replicas, label, assumed, spot=spot)
+    yield from _machine(at(dedicated, "machineSpec"), component, replicas, "", assumed, spot=spot)
 
 
 def _machine(
-    spec: Any, component: str, replicas: Quantity, label: str, assumed: str, *, spot: bool = False
+    spec: Value, component: str, replicas: Quantity, label: str, assumed: str, *, spot: bool = False
 ) -> Iterator[Answer]:
     machine = known(at(spec, "machineType"))
     if machine is None:
-        raise NotKnown("machineSpec.machineType is absent")
+        raise NotKnown(f"{spec.path}.machineType is absent")
     hours = replicas.times(HOURS)
     yield Use(_key(component, str(machine), "hour"), hours, label, assumed=assumed, spot=spot)
     if str(machine).startswith(_CONTAIN_ACCELERATORS):

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from mlinfra.policy.values import Value, at, every
 from mlinfra.prices.book import Key
@@ -42,7 +41,7 @@ class Node:
     accelerator: Key | None = None
 
 
-def node_of(spec: Any) -> Node | None:
+def node_of(spec: Value) -> Node | None:
     """Return the type of node that a pod selects; None where it selects none.
 
     Raises:
@@ -86,7 +85,7 @@ def quantity(value: Value) -> Decimal:
         raise NotKnown(f"{value.path} is no quantity: {given!r}"[:120]) from None
 
 
-def _selected(spec: Any) -> Mapping[str, str]:
+def _selected(spec: Value) -> Mapping[str, str]:
     """Return the labels that a pod's node must have: by its selector, and by required affinity to one value."""
     labels: dict[str, str] = {}
     required = "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[]"

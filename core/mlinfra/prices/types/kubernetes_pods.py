@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
 
 from mlinfra.policy.values import Value, at, every
 from mlinfra.prices.book import EVERYWHERE, Key
@@ -44,7 +43,7 @@ _KEDA_MOST = 100
 @priced("kubernetes:core/v1:Pod")
 def pod(resource: Resource, context: Context) -> Iterator[Answer]:
     """One pod around the clock."""
-    yield from _pods(at(resource.inputs, "spec").value, exactly(1), "", "")
+    yield from _pods(at(resource.inputs, "spec"), exactly(1), "", "")
 
 
 @priced(
@@ -58,7 +57,7 @@ def workload(resource: Resource, context: Context) -> Iterator[Answer]:
     fixed = amount(at(resource.inputs, "spec.replicas"), 1)
     low, high = _scaled(resource, context) or (fixed, fixed)
     replicas, assumed = context.replicas(resource, low, high)
-    yield from _pods(at(resource.inputs, "spec.template.spec").value, replicas, "", assumed)
+    yield from _pods(at(resource.inputs, "spec.template.spec"), replicas, "", assumed)
 
 
 @priced("kubernetes:apps/v1:DaemonSet")
@@ -71,8 +70,8 @@ def daemon_set(resource: Resource, context: Context) -> Iterator[Answer]:
 def job(resource: Resource, context: Context) -> Iterator[Answer]:
     """Pods side by side for as long as a run takes: a job once, and both as often a month as is stated."""
     cron = resource.type.endswith("CronJob")
-    spec = at(resource.inputs, "spec.jobTemplate.spec" if cron else "spec").value
-    template = at(spec, "template.spec").value
+    spec = at(resource.inputs, "spec.jobTemplate.spec" if cron else "spec")
+    template = at(spec, "template.spec")
     parallel = amount(at(spec, "parallelism"), 1)
     side_by_side = exactly(min(parallel, amount(at(spec, "completions"), parallel)))
     hours, assumed = _run_hours(resource, spec, context)
@@ -85,7 +84,7 @@ def job(resource: Resource, context: Context) -> Iterator[Answer]:
         yield from _pods(template, side_by_side, "", assumed, hours=hours, one_off=True)
 
 
-def _run_hours(resource: Resource, spec: Any, context: Context) -> tuple[Decimal, str]:
+def _run_hours(resource: Resource, spec: Value, context: Context) -> tuple[Decimal, str]:
     """Return how long a run takes, and what was assumed: all the time that it may take."""
     where = context.where_stated(resource, "run_hours")
     if (stated := context.stated(resource, "run_hours")) is not None:
@@ -104,10 +103,10 @@ def inference_service(resource: Resource, context: Context) -> Iterator[Answer]:
         found = at(resource.inputs, f"spec.{name}")
         if found.absent:
             continue
-        yield from apart(name, _component(resource, known(found), name, context))
+        yield from apart(name, _component(resource, found, name, context))
 
 
-def _component(resource: Resource, component: Any, name: str, context: Context) -> Iterator[Answer]:
+def _component(resource: Resource, component: Value, name: str, context: Context) -> Iterator[Answer]:
     low = amount(at(component, "minReplicas"), 1)
     most = amount(at(component, "maxReplicas"), 0)
     replicas, assumed = context.replicas(resource, low, max(low, most))
@@ -118,7 +117,7 @@ def _component(resource: Resource, component: Any, name: str, context: Context) 
 
 
 def _pods(
-    spec: Any,
+    spec: Value,
     replicas: Quantity,
     label: str,
     assumed: str,
@@ -167,12 +166,12 @@ def _accelerators(node: Node, running: Quantity, label: str, *, one_off: bool, i
 
 def _requested(container: Value, name: str) -> Decimal:
     """Return a request; a limit is one where nothing is requested, as the scheduler has it."""
-    asked = at(container.value, f"resources.requests['{name}']")
-    return quantity(at(container.value, f"resources.limits['{name}']") if asked.absent else asked)
+    asked = at(container, f"resources.requests['{name}']")
+    return quantity(at(container, f"resources.limits['{name}']") if asked.absent else asked)
 
 
 def _gpus(container: Value) -> Decimal:
-    limits = known(at(container.value, "resources.limits"), {})
+    limits = known(at(container, "resources.limits"), {})
     names = [name for name in limits if str(name).endswith("/gpu") or "nvidia.com/mig" in str(name)]
     return sum((quantity(at(limits, f"['{name}']")) for name in names), Decimal(0))
 
@@ -192,7 +191,7 @@ def _scaled(resource: Resource, context: Context) -> tuple[Decimal, Decimal] | N
 
 
 def _is_target(resource: Resource, scaler: Resource, target: Value, context: Context) -> bool:
-    kind, name = at(target.value, "kind"), at(target.value, "name")
+    kind, name = at(target, "kind"), at(target, "name")
     if target.unknown or name.unknown:
         return resource in context.inspection.sources(scaler, "spec")
     if str(known(kind, "Deployment")) != resource.type.rpartition(":")[2]:
