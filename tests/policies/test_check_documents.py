@@ -13,10 +13,13 @@ from typer.testing import CliRunner
 
 from mlinfra.environment import parse_environment
 from mlinfra.policy.profiles import profiles
+from mlinfra.policy.settings import Settings
 from mlinfra.testing.policy import resource, verdicts
 from mlinfra.yaml_file import read_yaml
 from mlinfra_cli.commands import app
 from mlinfra_policies.catalogue import rules
+from mlinfra_policies.examples import examples
+from mlinfra_policies.reference import pages
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r"```(?:python )?(\S+)\n(.*?)```", DOCUMENT, re.DOTALL))
@@ -93,3 +96,26 @@ def test_every_rule_says_why_it_is_there() -> None:
     said = tomllib.loads(files("mlinfra_policies").joinpath("rationale.toml").read_text(encoding="utf-8"))
     assert list(said) == [rule.id for rule in rules()]
     assert all(reason.endswith(".") for reason in said.values())
+
+
+def test_every_rule_has_its_place_in_the_pages_and_the_links_lead_there() -> None:
+    made = pages()
+    for rule in rules():
+        page = made[f"rules/{rule.family}.md"]
+        section = page.split(f"\n## {rule.id}\n")[1].split("\n## ")[0]
+        assert rule.title in section
+        assert rule.violation in section
+        for verdict, said in (("violation", "A violation"), ("ok", "Fine"), ("unknown", "Unknown")):
+            shown = re.search(rf"^{said}.* \(\w+\):$", section, re.MULTILINE) is not None
+            assert shown == any(example.verdict == verdict for example in examples(rule.id)), (rule.id, verdict)
+    for name, text in made.items():
+        for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+            target = (Path("docs") / name).parent / path if path else Path("docs") / name
+            found = made.get(str(target.resolve().relative_to(Path("docs").resolve())), DOCUMENT)
+            headings = {heading.lower() for heading in re.findall(r"^## (\S+)$", found, re.MULTILINE)}
+            assert not anchor or anchor in headings, (name, path, anchor)
+
+
+def test_every_setting_is_listed() -> None:
+    for name in Settings.model_fields:
+        assert f"\n| `{name}` | " in pages()["rules.md"]
