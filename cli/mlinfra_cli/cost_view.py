@@ -114,6 +114,11 @@ def _last(cost: Cost) -> Iterator[Any]:
         yield text(f"a month {'falls' if grown < 0 else 'grows'} by {_usd(abs(grown))}")
     if cost.standing is not None and cost.budget is not None:
         yield text("budget ", (cost.standing.value, _STANDINGS[cost.standing]), f": {cost.budget:,.2f} a month")
+    if cost.estimate.left_out:
+        left_out = counted(cost.estimate.left_out, "resource")
+        yield text(
+            (f"{left_out} that nothing changes in are not in this preview: --show-sames prints them", "attention")
+        )
     free = len({resource.urn for resource, _ in cost.estimate.free})
     gratis = f"; {counted(free, 'resource')} free of charge" if free else ""
     yield text((f"list prices as of {cost.estimate.prices_as_of}{gratis}", "quiet"))

@@ -22,6 +22,7 @@ from mlinfra.resources import Resources
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mlinfra.environment import Environment
     from mlinfra.operations.session import Session
     from mlinfra.repository import Repository
     from mlinfra.resolve import Lines
@@ -85,7 +86,18 @@ def check_environment(repository: Repository, name: str, given: Given) -> Checke
     from mlinfra.operations.session import Session
 
     session = Session.open(repository, name)
-    rules = ruleset(repository.root)
+    after, before = _given_resources(given) or _declared(session)
+    return check_session(session, after, before, given)
+
+
+def check_session(session: Session, after: Resources, before: Resources | None, given: Given | None = None) -> Checked:
+    """Judge resources as the policies of an open session's environment say.
+
+    Raises:
+        Problems: all problems of the rules.
+    """
+    given = given or Given()
+    rules = ruleset(session.repository.root)
     policies = session.environment.policies
     lines = session.declared.lines
 
@@ -93,10 +105,20 @@ def check_environment(repository: Repository, name: str, given: Given) -> Checke
         return f"{lines.environment_file}:{lines.environment[(*PATH.split('.'), str(index))]}"
 
     _refuse_unknown_rules(policies.exceptions, rules, lines)
-    settings = _settings(policies, given)
-    after, before = _given_resources(given) or _declared(session)
+    inspection = inspection_for(session.environment, after, before, _settings(policies, given))
+    name = session.environment.name
     profile = profile_for(name, given.profile or policies.profile)
-    return _checked(name, Inspection(after, settings, before), profile, rules, policies.exceptions, where)
+    return _checked(name, inspection, profile, rules, policies.exceptions, where)
+
+
+def inspection_for(
+    environment: Environment, after: Resources, before: Resources | None = None, settings: Settings | None = None
+) -> Inspection:
+    """Return what rules look at in an environment: its budget is a setting, too."""
+    settings = settings or environment.policies.settings
+    if settings.budget_monthly_usd is None and environment.budget is not None:
+        settings = settings.model_copy(update={"budget_monthly_usd": environment.budget.monthly_usd})
+    return Inspection(after, settings, before, usage=environment.usage, commitments=environment.commitments)
 
 
 def check_file(given: Given, root: Path) -> Checked:

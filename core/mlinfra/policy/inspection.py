@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.policy.settings import Settings
 from mlinfra.policy.values import Value, at, is_absent, is_unknown
 from mlinfra.resources import SECRET, STACK_TYPE, UNKNOWN, Resource, Resources
+
+if TYPE_CHECKING:
+    from mlinfra.prices.usage import Commitments, UsageByName
 
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
 _ENVIRONMENT = ("environment", "env", "stage")
@@ -17,12 +20,25 @@ _TAGS = ("tagsAll", "tags", "labels", "userLabels", "effectiveLabels", "pulumiLa
 
 
 class Inspection:
-    """All resources of a Pulumi stack, what was there before (where it is known), and the settings of the rules."""
+    """All resources of a Pulumi stack, what was there before (where it is known), and the settings of the rules.
 
-    def __init__(self, resources: Resources, settings: Settings | None = None, before: Resources | None = None) -> None:
+    `usage` and `commitments` are what an environment states for the estimate of its cost.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        settings: Settings | None = None,
+        before: Resources | None = None,
+        *,
+        usage: UsageByName | None = None,
+        commitments: Commitments | None = None,
+    ) -> None:
         self.resources = resources
         self.settings = settings or Settings()
         self.before = before
+        self.usage = usage or {}
+        self.commitments = commitments or {}
 
     @property
     def complete(self) -> bool:

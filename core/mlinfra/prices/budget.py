@@ -16,7 +16,7 @@ class Standing(StrEnum):
     MAY_BE_OVER = "may be over"
     """Over it at the highest load: a warning."""
     UNKNOWN = "unknown"
-    """Within it, but something has no price or no known quantity."""
+    """Within it, but something has no price or no known quantity, or is left out of the preview."""
     WITHIN = "within"
 
 
@@ -28,7 +28,7 @@ def standing(estimate: Estimate, monthly_usd: float) -> Standing:
         return Standing.OVER
     if monthly is not None and monthly.high > budget:
         return Standing.MAY_BE_OVER
-    return Standing.UNKNOWN if estimate.monthly_gaps else Standing.WITHIN
+    return Standing.UNKNOWN if estimate.monthly_gaps or estimate.left_out else Standing.WITHIN
 
 
 def growth(before: Estimate, after: Estimate) -> Dollars | None:

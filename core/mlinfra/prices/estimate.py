@@ -119,6 +119,8 @@ class Estimate:
     free: Sequence[tuple[Resource, Free]]
     newest: str
     """The date of the newest price in the book."""
+    left_out: int = 0
+    """How many resources a preview left out; see `Resources.left_out`."""
 
     @cached_property
     def monthly(self) -> Dollars | None:
@@ -136,7 +138,7 @@ class Estimate:
         return sum((item.idle_dollars for item in self.items), Decimal("0.00"))
 
     @property
-    def monthly_gaps(self) -> Sequence[Unpriced]:
+    def monthly_gaps(self) -> list[Unpriced]:
         """What is unpriced of a month's cost, and would change it."""
         return [item for item in self.unpriced if not (item.one_off or item.unused)]
 
@@ -154,6 +156,7 @@ class Estimate:
             "unpriced": [item.to_json() for item in self.unpriced],
             "items": [item.to_json() for item in self.items],
             "prices_as_of": self.prices_as_of,
+            "left_out": self.left_out,
         }
 
     def _total(self, *, one_off: bool) -> Dollars | None:
@@ -190,7 +193,7 @@ def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> 
                 unpriced.append(Unpriced(resource, part, found.item, found.reason, found.one_off, found.unused))
             else:
                 free.append((resource, found))
-    return Estimate(items, unpriced, free, book.newest)
+    return Estimate(items, unpriced, free, book.newest, context.inspection.resources.left_out)
 
 
 def _answers(resource: Resource, context: Context) -> Iterator[Answer]:
