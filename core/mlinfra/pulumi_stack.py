@@ -36,6 +36,7 @@ _INTERRUPTED = 130
 _CLOCK_SECONDS = 2.0
 _SHOWN_LINES = 5
 _WRITING_SECONDS = 0.1
+_PACK = ("--policy-pack", str(Path(__file__).with_name("policy") / "pack"))
 
 
 class PulumiStack:
@@ -88,6 +89,11 @@ class PulumiStack:
         done = self._run(["stack", "init", self.name, "--secrets-provider", provider, "--no-select"])
         if done.returncode and "already exists" not in done.stderr:
             way_out = "check that the backend exists and that your credentials may write to it"
+            if "incorrect passphrase" in done.stderr:
+                way_out = (
+                    f"Pulumi.{self.name}.yaml holds the salt of another passphrase: bring "
+                    f"{passphrase_file(self._repository)} back from a copy; or, where no state is left, remove the file"
+                )
             raise MlinfraError(
                 f"the state of {self.name} cannot be created in {self.backend}: {_last_words(done.stderr)}",
                 remedy=NO_ROOM if tells_no_room(done.stderr) else way_out,
@@ -101,7 +107,7 @@ class PulumiStack:
             MlinfraError: the program or the engine failed.
         """
         self.init()
-        done = self._run(["preview", "--json", "--show-sames", "--stack", self.name])
+        done = self._run(["preview", "--json", "--show-sames", *_PACK, "--stack", self.name])
         try:
             found: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -120,7 +126,7 @@ class PulumiStack:
             MlinfraError: anything failed; the next `up` goes on from there.
         """
         self.init()
-        return self._operate(["up", "--yes", "--skip-preview=false"], watch)
+        return self._operate(["up", "--yes", "--skip-preview=false", *_PACK], watch)
 
     def refresh(self, watch: Watch) -> Outcome:
         """Bring the state in line with what is really there.

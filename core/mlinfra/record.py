@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
-from google.protobuf import struct_pb2
-
 from mlinfra.resources import STACK_TYPE, Resource, Resources, hide_secrets
+from mlinfra.wire import fields
 
 _FRAMES = 8
 
@@ -39,7 +38,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
                     urn=urn,
                     type=request.type,
                     name=request.name,
-                    inputs=hide_secrets(_value(struct_pb2.Value(struct_value=request.object))),
+                    inputs=hide_secrets(fields(request.object)),
                     parent=request.parent,
                     dependencies=sorted(set(request.dependencies)),
                     protect=request.protect,
@@ -119,16 +118,3 @@ def _short_stacks() -> Iterator[None]:
             del sys.tracebacklimit
         else:
             sys.tracebacklimit = before
-
-
-def _value(value: struct_pb2.Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        fields: Mapping[str, Any] = value.struct_value.fields
-        return {key: _value(item) for key, item in sorted(fields.items())}
-    if kind == "list_value":
-        return [_value(item) for item in value.list_value.values]
-    if kind == "number_value":
-        whole = value.number_value.is_integer() and abs(value.number_value) < 2**53
-        return int(value.number_value) if whole else value.number_value
-    return getattr(value, kind) if kind and kind != "null_value" else None

@@ -25,6 +25,7 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from mlinfra.problems import MlinfraError, tells_no_room
+from mlinfra.wire import fields
 from mlinfra_providers.handler import Handler
 
 GROUP = "mlinfra.resources"
@@ -58,18 +59,7 @@ def to_struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """Return properties from the wire; whole numbers come back as integers, the engine's own keys are left out."""
-    return {key: _plain(value) for key, value in struct.fields.items() if not key.startswith("__")}
-
-
-def _plain(value: struct_pb2.Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return {key: _plain(item) for key, item in value.struct_value.fields.items()}
-    if kind == "list_value":
-        return [_plain(item) for item in value.list_value.values]
-    if kind == "number_value":
-        return int(value.number_value) if value.number_value.is_integer() else value.number_value
-    return None if kind in (None, "null_value") else getattr(value, kind)
+    return {key: value for key, value in fields(struct).items() if not key.startswith("__")}
 
 
 def _unknown(handler: Handler) -> dict[str, str]:

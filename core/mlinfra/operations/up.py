@@ -13,6 +13,7 @@ from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.diff import Change, ResourceChange
 from mlinfra.engine_events import Outcome
 from mlinfra.operations.alone import alone
+from mlinfra.operations.check import Checked, check_session
 from mlinfra.operations.plan import Plan, plan_of
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
@@ -85,7 +86,9 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
     if was_cut_off(state) or (refresh and state):
         progress.phase("asking what is really there")
         stack.refresh(progress.step)
-    _let_destroy(session, stack, progress)
+    plan = plan_of(session)
+    refuse_violations(check_session(session, plan.resources, plan.state))
+    _let_destroy(plan, stack, progress)
     outcomes: list[Outcome] = []
     trained: list[Trained] = []
     if session.environment.train:
@@ -134,8 +137,27 @@ def refuse_destruction(plan: Plan) -> None:
     )
 
 
-def _let_destroy(session: Session, stack: PulumiStack, progress: Progress) -> None:
-    plan = plan_of(session)
+def refuse_violations(checked: Checked) -> None:
+    """Refuse what breaks a mandatory rule.
+
+    Raises:
+        Refused: naming every such violation, and what mends it.
+    """
+    broken = [finding for finding in checked.findings if finding.mandatory]
+    if not broken:
+        return
+    lines = [
+        f"{finding.rule.id} {finding.part or finding.resource.name}: "
+        f"{finding.answer.path}{': ' if finding.answer.path else ''}{finding.answer.message} → {finding.remedy}"
+        for finding in broken
+    ]
+    raise Refused(
+        "\n".join([f"this breaks mandatory rules of the profile {checked.profile.name}; nothing was changed", *lines]),
+        remedy=f"mlinfra check {checked.environment} shows all; an exception goes into policies.exceptions",
+    )
+
+
+def _let_destroy(plan: Plan, stack: PulumiStack, progress: Progress) -> None:
     refuse_destruction(plan)
     for change in plan.changes:
         if change.destroys_data:
