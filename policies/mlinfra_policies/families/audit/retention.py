@@ -1,0 +1,186 @@
+"""Whether the records of inference are kept for the required period, and deleted after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mlinfra.policy.inspection import Inspection
+from mlinfra.policy.rule import Answer, decides, unknown, violation
+from mlinfra.policy.values import Value, at, every, is_false, is_true, number
+from mlinfra.resources import UNKNOWN, Resource
+
+_BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+_LIFECYCLES = tuple(
+    f"aws:s3/bucketLifecycleConfiguration{kind}:BucketLifecycleConfiguration{kind}" for kind in ("", "V2")
+)
+_DATASET = "gcp:bigquery/dataset:Dataset"
+_AZURE = "azure-native:machinelearningservices"
+_DAY_IN_MS = 24 * 60 * 60 * 1000
+_CONTAINER = "azureml-blobstore-"
+"""What the name of a workspace's container begins with; the rest is the workspace's own number."""
+
+
+@dataclass(frozen=True)
+class _Deletion:
+    """A rule that deletes records after some days; None where their number, or what it covers, is not known."""
+
+    days: float | None
+    covers: bool | None = True
+
+
+@decides("AUD-04", "aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+def records_of_sagemaker_are_kept_and_deleted(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    switch = at(resource.inputs, "dataCaptureConfig.enableCapture")
+    target = at(resource.inputs, "dataCaptureConfig.destinationS3Uri")
+    if switch.unknown:
+        yield unknown(switch.path)
+    if not is_true(switch.value):
+        return
+    name, _, prefix = str(target.value).removeprefix("s3://").partition("/")
+    known = inspection.named(name, "bucket", *_BUCKETS)
+    buckets = inspection.referred(resource, target, "", *_BUCKETS) if target.unknown else known
+    if not buckets:
+        yield unknown(target.path, "the bucket of the records is not part of the plan")
+        return
+    folder = None if target.unknown else f"{prefix.rstrip('/')}/".removeprefix("/")
+    deletions, unsure = list(_expirations(buckets[0], "lifecycleRules[]", folder)), not inspection.complete
+    for lifecycle in inspection.of(*_LIFECYCLES):
+        place = at(lifecycle.inputs, "bucket")
+        if buckets[0] in inspection.referred(lifecycle, place, "bucket", *_BUCKETS):
+            deletions += _expirations(lifecycle, "rules[]", folder)
+            unsure = unsure or at(lifecycle.inputs, "rules").unknown
+        elif place.unknown and not inspection.referred(lifecycle, place, "", *_BUCKETS):
+            unsure = True
+    yield from _kept(target.path, deletions, unsure, inspection)
+
+
+def _expirations(resource: Resource, path: str, folder: str | None) -> Iterator[_Deletion]:
+    """Yield what the lifecycle rules of a bucket delete in a folder, which is None where it is not known.
+
+    A day of the calendar is no period: how old what it deletes is then, nobody knows.
+    """
+    for rule in every(resource.inputs, path):
+        [status], [enabled] = every(rule, "status"), every(rule, "enabled")
+        [days], [date] = every(rule, "expiration.days"), every(rule, "expiration.date")
+        off = status.value == "Disabled" or is_false(enabled.value)
+        covers = _covers(rule, folder)
+        if not rule.unknown and not off and not (days.absent and date.absent) and covers is not False:
+            yield _Deletion(number(days.value), None if status.unknown or enabled.unknown else covers)
+
+
+def _covers(rule: Value, folder: str | None) -> bool | None:
+    """Whether a lifecycle rule deletes all that is in a folder; None where that is not known."""
+    narrower = ("tag", "and.tags", "objectSizeGreaterThan", "objectSizeLessThan", "and.objectSizeGreaterThan")
+    if any(not every(rule, f"filter.{name}")[0].absent for name in narrower if not every(rule, "filter")[0].unknown):
+        return False
+    prefixes = [every(rule, path)[0] for path in ("filter.prefix", "filter.and.prefix", "prefix")]
+    said = [prefix for prefix in prefixes if not prefix.absent]
+    if any(prefix.unknown or folder is None for prefix in said):
+        return None
+    return all(folder is not None and folder.startswith(str(prefix.value)) for prefix in said)
+
+
+@decides("AUD-04", "gcp:vertex/aiEndpoint:AiEndpoint")
+def records_of_vertex_are_kept_and_deleted(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    logging = at(resource.inputs, "predictRequestResponseLoggingConfig")
+    [switch], [target] = every(logging, "enabled"), every(logging, "bigqueryDestination.outputUri")
+    if switch.unknown:
+        yield unknown(switch.path)
+    if not is_true(switch.value):
+        return
+    datasets = _datasets(resource, target, inspection)
+    if not datasets:
+        yield unknown(target.path, "the dataset of the records is not part of the plan")
+        return
+    expiration = at(datasets[0].inputs, "defaultTableExpirationMs")
+    milliseconds = number(expiration.value)
+    never = expiration.absent or milliseconds == 0
+    deletions = [] if never else [_Deletion(None if milliseconds is None else milliseconds / _DAY_IN_MS)]
+    yield from _kept(target.path, deletions, unsure=False, inspection=inspection)
+
+
+def _datasets(resource: Resource, target: Value, inspection: Inspection) -> list[Resource]:
+    """Return the dataset that a URI of BigQuery (`bq://project.dataset.table`) means; none where the plan has none."""
+    if target.unknown:
+        tables = inspection.referred(resource, target, "", "gcp:bigquery/table:Table")
+        of_tables = [inspection.referred(each, at(each.inputs, "datasetId"), "datasetId", _DATASET) for each in tables]
+        return [*inspection.referred(resource, target, "", _DATASET), *(each for found in of_tables for each in found)]
+    found = re.match(r"bq://([^.]+)\.([^.]+)", str(target.value))
+    if found is None:
+        return []
+    named = inspection.named(found[2], "datasetId", _DATASET)
+    return [each for each in named if at(each.inputs, "project").value in (None, "", UNKNOWN, found[1])]
+
+
+@decides("AUD-04", f"{_AZURE}:OnlineDeployment")
+def records_of_azure_are_kept_and_deleted(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
+    collector = at(resource.inputs, "properties.dataCollector")
+    modes = every(collector, "collections{}.dataCollectionMode")
+    if not any(mode.value == "Enabled" for mode in modes):
+        yield from (unknown(mode.path) for mode in modes if mode.unknown)
+        return
+    account = _account(resource, inspection)
+    if account is None:
+        yield unknown(collector.path, "the storage account of the workspace is not part of the plan")
+        return
+    deletions: list[_Deletion] = []
+    unsure = not inspection.complete
+    for policy in inspection.of("azure-native:storage:ManagementPolicy"):
+        place = at(policy.inputs, "accountName")
+        if account in inspection.referred(policy, place, "accountName", account.type):
+            deletions += _deletions(policy)
+            unsure = unsure or at(policy.inputs, "policy.rules").unknown
+        elif place.unknown and not inspection.referred(policy, place, "", account.type):
+            unsure = True
+    yield from _kept(collector.path, deletions, unsure, inspection)
+
+
+def _account(resource: Resource, inspection: Inspection) -> Resource | None:
+    """Return the storage account of a deployment's workspace, where the plan has both."""
+    name = at(resource.inputs, "workspaceName")
+    for workspace in inspection.referred(resource, name, "workspaceName", f"{_AZURE}:Workspace"):
+        storage = at(workspace.inputs, "storageAccount")
+        last = storage if storage.unknown else Value(storage.path, str(storage.value).rpartition("/")[2])
+        for account in inspection.referred(workspace, last, "accountName", "azure-native:storage:StorageAccount"):
+            return account
+    return None
+
+
+def _deletions(policy: Resource) -> Iterator[_Deletion]:
+    """Yield what the rules of a management policy delete of the records."""
+    for rule in every(policy.inputs, "policy.rules[]"):
+        [switch], [tags] = every(rule, "enabled"), every(rule, "definition.filters.blobIndexMatch")
+        ages = [
+            every(rule, f"definition.actions.baseBlob.delete.daysAfter{event}GreaterThan")[0]
+            for event in ("Modification", "Creation", "LastAccessTime")
+        ]
+        said = [age for age in ages if not age.absent]
+        covers = _covers_container(every(rule, "definition.filters.prefixMatch[]"))
+        if not rule.unknown and said and not is_false(switch.value) and tags.absent and covers is not False:
+            yield _Deletion(number(said[0].value), None if switch.unknown else covers)
+
+
+def _covers_container(prefixes: Sequence[Value]) -> bool | None:
+    """Whether a rule with these prefixes covers the container of a workspace; None where that is not known."""
+    if not prefixes or any(_CONTAINER.startswith(str(prefix.value)) for prefix in prefixes):
+        return True
+    maybe = any(prefix.unknown or str(prefix.value).startswith(_CONTAINER) for prefix in prefixes)
+    return None if maybe else False
+
+
+def _kept(path: str, deletions: Sequence[_Deletion], unsure: bool, inspection: Inspection) -> Iterator[Answer]:
+    """Yield whether records are deleted, and not too early. `unsure` says whether there may be other rules."""
+    wanted = inspection.settings.log_retention_days_min
+    early = [each for each in deletions if each.days is not None and each.days < wanted]
+    if any(each.covers for each in early):
+        days = min(each.days for each in early if each.covers and each.days is not None)
+        yield violation(path, f"the records are deleted after {days:g} days; at least {wanted:g} are required")
+    elif early or any(each.days is None for each in deletions):
+        yield unknown(path, "how long the records are kept is known only after an up")
+    elif not any(each.covers for each in deletions):
+        if unsure or deletions:
+            yield unknown(path, "whether a rule deletes the records is not known")
+        else:
+            yield violation(path, f"no active rule deletes the records; one after {wanted:g} days or more is required")
