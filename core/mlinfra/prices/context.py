@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.values import at
-from mlinfra.prices.registry import Gap, NotKnown, Quantity
+from mlinfra.prices.registry import AmountNotKnown, NotKnown, Quantity
 from mlinfra.resources import Resource
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Context:
         """Return between how many replicas there are, likely as many as is stated, and what was assumed.
 
         Raises:
-            NotKnown: what is stated is not between the two.
+            AmountNotKnown: what is stated is not between the two.
         """
         if low == high:
             return Quantity(low, low, high), ""
@@ -84,7 +84,7 @@ class Context:
         if stated is None:
             return Quantity(low, low, high), f"the minimum of {low} to {high} replicas; state {where}"
         if not low <= stated <= high:
-            raise NotKnown(f"{where} is {stated}, and there are {low} to {high}")
+            raise AmountNotKnown(f"{where} is {stated}, and there are {low} to {high}")
         return Quantity(low, stated, high), ""
 
     def load(self, resource: Resource, field: str) -> tuple[Quantity, str]:
@@ -104,12 +104,6 @@ class Context:
         if value.unknown:
             return None
         return self.inspection.named(value.value, name_path, token)
-
-    def absent(self, item: str, what: str, other: str) -> Gap | None:
-        """Return a gap where resources are left out of the preview, so that the absence of one is not known."""
-        if self.inspection.complete:
-            return None
-        return Gap(item, f"{what}: {other}, and a preview without --show-sames leaves out what does not change")
 
     def _default_provider(self, word: str) -> Resource | None:
         """Return the only provider of a package, as a state holds it where a preview does not."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlinfra.policy.inspection import Inspection
 from mlinfra.prices.book import Miss, Price, PriceBook
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import Answer, Free, Gap, NotKnown, Quantity, Use, free_of, pricer_of
+from mlinfra.prices.registry import Answer, Free, Gap, NotKnown, Quantity, Use, free_of, gap_of, pricer_of
 from mlinfra.resources import Resource, Resources
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Unpriced:
     reason: str
     one_off: bool = False
     unused: bool = False
+    quantity: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `cost --json` prints."""
@@ -107,6 +108,7 @@ class Unpriced:
             "reason": self.reason,
             "one_off": self.one_off,
             "unused": self.unused,
+            "quantity": self.quantity,
         }
 
 
@@ -190,7 +192,7 @@ def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> 
             if isinstance(found, Item):
                 items.append(found)
             elif isinstance(found, Gap):
-                unpriced.append(Unpriced(resource, part, found.item, found.reason, found.one_off, found.unused))
+                unpriced.append(Unpriced(resource, part, **vars(found)))
             else:
                 free.append((resource, found))
     return Estimate(items, unpriced, free, book.newest, context.inspection.resources.left_out)
@@ -205,7 +207,7 @@ def _answers(resource: Resource, context: Context) -> Iterator[Answer]:
     try:
         yield from pricer(resource, context)
     except NotKnown as error:
-        yield Gap(name, error.reason)
+        yield gap_of(name, error)
     except Exception as error:  # noqa: BLE001  inputs may be anything
         yield Gap(name, f"could not be read: {type(error).__name__}: {error}"[:200])
 

@@ -72,13 +72,15 @@ class Use:
 class Gap:
     """Something that is paid for, and nobody can say how much: listed as unpriced, never counted as 0.
 
-    `unused`: as far as is stated, none of it is used, so that it changes no total.
+    `unused`: as far as is stated, none of it is used, so that it changes no total. `quantity`: it is not the price
+    that is missing, but how much of it there is.
     """
 
     item: str
     reason: str
     one_off: bool = False
     unused: bool = False
+    quantity: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class NotKnown(Exception):
         self.reason = reason
 
 
+class AmountNotKnown(NotKnown):
+    """How much of something there is is not known; what it is, is."""
+
+
 def known(value: Value, default: Any = None) -> Any:
     """Return what stands at a path, or `default` where nothing does.
 
@@ -117,14 +123,16 @@ def amount(value: Value, default: Decimal | int | None = None) -> Decimal:
     """Return the number, at least 0, at a path, or `default` where nothing stands there.
 
     Raises:
-        NotKnown: it is known only after an `up`, is no such number, or is absent without a default.
+        AmountNotKnown: it is known only after an `up`, is no such number, or is absent without a default.
     """
+    if value.unknown:
+        raise AmountNotKnown(f"{value.path} is known only after an up")
     given = known(value, default)
     if given is None:
-        raise NotKnown(f"{value.path} is absent")
+        raise AmountNotKnown(f"{value.path} is absent")
     found = number(given)
     if found is None or not 0 <= found < float("inf"):
-        raise NotKnown(f"{value.path} is no amount: {given!r}"[:120])
+        raise AmountNotKnown(f"{value.path} is no amount: {given!r}"[:120])
     return Decimal(str(given)) if not isinstance(given, float) else Decimal(repr(given))
 
 
@@ -133,7 +141,12 @@ def apart(item: str, answers: Iterable[Answer], *, one_off: bool = False) -> Ite
     try:
         yield from answers
     except NotKnown as error:
-        yield Gap(item, error.reason, one_off=one_off)
+        yield gap_of(item, error, one_off=one_off)
+
+
+def gap_of(item: str, error: NotKnown, *, one_off: bool = False) -> Gap:
+    """Return the gap that something that is not known leaves."""
+    return Gap(item, error.reason, one_off=one_off, quantity=isinstance(error, AmountNotKnown))
 
 
 def priced(*types: str) -> Callable[[F], F]:

@@ -70,7 +70,7 @@ def growth_is_within_the_threshold(resource: Resource, inspection: Inspection) -
 def everything_billable_has_a_price(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """Everything that is paid for is in the price book."""
     for gap in _estimate(inspection).unpriced:
-        if gap.resource.urn == resource.urn and not gap.unused:
+        if gap.resource.urn == resource.urn and not (gap.unused or gap.quantity):
             path = next((path for token, path in _PATHS.items() if matches(resource.type, token)), "")
             yield unknown(path, f"{gap.item}: {gap.reason}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mlinfra.policy.values import at, every
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import HOURS, Answer, Free, NotKnown, Use, exactly, known, priced
+from mlinfra.prices.registry import HOURS, AmountNotKnown, Answer, Free, Use, exactly, known, priced
 from mlinfra.resources import Resource
 
 _INTERFACE = ("Interface", "GatewayLoadBalancer")
@@ -34,7 +34,7 @@ def vpc_endpoint(resource: Resource, context: Context) -> Iterator[Answer]:
         return
     subnets = at(resource.inputs, "subnetIds")
     if subnets.unknown:
-        raise NotKnown("the number of subnets is known only after an up (subnetIds)")
+        raise AmountNotKnown("the number of subnets is known only after an up (subnetIds)")
     count = max(1, len(every(resource.inputs, "subnetIds[]")))
     yield Use(_key("VPC", "interface endpoint", "endpoint"), exactly(HOURS * count))
     data, assumed = context.load(resource, "data_gb")

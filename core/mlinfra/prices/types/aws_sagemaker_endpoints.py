@@ -4,6 +4,7 @@ refer to an endpoint's variant by its resource id, say between how many instance
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
 from mlinfra.prices.registry import (
     HOURS,
+    AmountNotKnown,
     Answer,
     Free,
     Gap,
@@ -55,28 +57,31 @@ def endpoint(resource: Resource, context: Context) -> Iterator[Answer]:
 @priced(CONFIGURATION)
 def configuration(resource: Resource, context: Context) -> Iterator[Answer]:
     """The variants, once for each endpoint of the stack that refers to the configuration."""
-    endpoints = _endpoints_of(resource, context)
-    if not endpoints:
-        what = f"configuration {resource.name}"
-        yield context.absent(what, "no endpoint is seen to use it", "one may") or Free("no endpoint uses it")
+    endpoints: list[Resource | None] = list(_endpoints_of(resource, context))
+    if not endpoints and context.inspection.complete:
+        yield Free("no endpoint uses it")
+        return
     variants = [
         *every(resource.inputs, "productionVariants[]"),
         *every(resource.inputs, "shadowProductionVariants[]"),
     ]
-    for user in endpoints:
-        for number, variant in enumerate(variants):
-            named = at(variant.value, "variantName").value
-            label = (
-                f"variant {named}"
-                if isinstance(named, str) and not at(variant.value, "variantName").unknown
-                else (f"variant {number + 1}")
-            )
-            label = f"{user.name} {label}" if len(endpoints) > 1 else label
-            yield from apart(label, _variant(resource, user, variant.value, len(variants), label, context))
+    for user in endpoints or [None]:
+        for number, variant in enumerate(variants, 1):
+            named = at(variant.value, "variantName")
+            label = f"variant {number if named.unknown or named.absent else named.value}"
+            label = f"{user.name} {label}" if user is not None and len(endpoints) > 1 else label
+            for answer in apart(label, _variant(resource, user, variant.value, len(variants), label, context)):
+                yield _perhaps(answer) if user is None and isinstance(answer, Use) else answer
+
+
+def _perhaps(use: Use) -> Use:
+    """Return what is paid only if an endpoint uses the configuration that the preview does not print."""
+    assumed = "no endpoint uses it; a preview without --show-sames may leave one out"
+    return replace(use, quantity=Quantity(Decimal(0), Decimal(0), use.quantity.high), assumed=assumed)
 
 
 def _variant(
-    resource: Resource, user: Resource, variant: Any, variants: int, label: str, context: Context
+    resource: Resource, user: Resource | None, variant: Any, variants: int, label: str, context: Context
 ) -> Iterator[Answer]:
     serverless = at(variant, "serverlessConfig")
     if known(serverless):
@@ -95,7 +100,7 @@ def _variant(
         yield Use(_STORAGE, replicas.times(volume), label, assumed=assumed)
 
 
-def _bounds(user: Resource, variant: Any, variants: int, context: Context) -> tuple[Decimal, Decimal]:
+def _bounds(user: Resource | None, variant: Any, variants: int, context: Context) -> tuple[Decimal, Decimal]:
     """Return between how many instances a variant has."""
     if (found := _target(user, variant, variants, INSTANCES, context)) is not None:
         return found
@@ -108,7 +113,7 @@ def _bounds(user: Resource, variant: Any, variants: int, context: Context) -> tu
 
 
 def _serverless(
-    resource: Resource, user: Resource, variant: Any, variants: int, label: str, context: Context
+    resource: Resource, user: Resource | None, variant: Any, variants: int, label: str, context: Context
 ) -> Iterator[Answer]:
     """On demand: the seconds that requests take, at most those of full concurrency around the clock."""
     memory = amount(at(variant, "serverlessConfig.memorySizeInMb"), 2048) / 1024
@@ -130,9 +135,11 @@ def _serverless(
 
 
 def _target(
-    user: Resource, variant: Any, variants: int, dimension: str, context: Context
+    user: Resource | None, variant: Any, variants: int, dimension: str, context: Context
 ) -> tuple[Decimal, Decimal] | None:
     """Return the bounds that an autoscaling target gives a variant of an endpoint; None where there is no target."""
+    if user is None:
+        return None
     name, named = at(user.inputs, "name"), at(variant, "variantName").value
     for target in context.inspection.of(TARGET):
         if at(target.inputs, "scalableDimension").value != dimension:
@@ -142,7 +149,7 @@ def _target(
             if user not in context.inspection.sources(target, "resourceId"):
                 continue
             if variants > 1:
-                raise NotKnown("which variant is scaled is known only after an up (resourceId)")
+                raise AmountNotKnown("which variant is scaled is known only after an up (resourceId)")
         elif name.absent or resource_id.value != f"endpoint/{name.value}/variant/{named}":
             continue
         low = amount(at(target.inputs, "minCapacity"))

@@ -10,7 +10,20 @@ from typing import Any
 from mlinfra.policy.values import at, every
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import HOURS, Answer, Gap, NotKnown, Quantity, Use, amount, apart, exactly, known, priced
+from mlinfra.prices.registry import (
+    HOURS,
+    AmountNotKnown,
+    Answer,
+    Gap,
+    NotKnown,
+    Quantity,
+    Use,
+    amount,
+    apart,
+    exactly,
+    known,
+    priced,
+)
 from mlinfra.resources import Resource
 
 TRAINING = "aws:sagemaker/trainingJob:TrainingJob"
@@ -147,13 +160,13 @@ def runs_a_month(expression: str) -> Decimal:
     """Return how often a `cron(…)` of minutes and hours runs in a month of 730 hours; 0 for `NOW`, once.
 
     Raises:
-        NotKnown: it is bound to days, months or years, or is no such expression.
+        AmountNotKnown: it is bound to days, months or years, or is no such expression.
     """
     if expression.strip().upper() == "NOW":
         return Decimal(0)
     match = re.fullmatch(r"cron\(\s*(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s*\)", expression.strip())
     if match is None or any(field not in "*?" for field in match.groups()[2:]):
-        raise NotKnown(f"how often a schedule runs is not read from {expression!r}")
+        raise AmountNotKnown(f"how often a schedule runs is not read from {expression!r}")
     minutes, hours = (_matches(field, slot) for field, slot in zip(match.groups()[:2], _SLOTS, strict=True))
     return Decimal(minutes * hours) * HOURS / 24
 
@@ -163,11 +176,11 @@ def _matches(field: str, slot: str) -> int:
     for piece in field.split(","):
         match = re.fullmatch(r"(\*|\[?(\d+)(?:-(\d+))?\]?)(?:/(\d+))?", piece)
         if match is None:
-            raise NotKnown(f"how often a schedule runs is not read from its {slot}s {field!r}")
+            raise AmountNotKnown(f"how often a schedule runs is not read from its {slot}s {field!r}")
         first, last, step = match[2], match[3], int(match[4] or 1)
         start = int(first) if first else 0
         end = int(last) if last else (size - 1 if match[4] or not first else start)
         if not (start <= end < size and step):
-            raise NotKnown(f"how often a schedule runs is not read from its {slot}s {field!r}")
+            raise AmountNotKnown(f"how often a schedule runs is not read from its {slot}s {field!r}")
         found.update(range(start, end + 1, step))
     return len(found)

@@ -113,7 +113,8 @@ def _component(resource: Resource, component: Value, name: str, context: Context
     models = [at(component, field) for field in _MODELS]
     yield from _pods(component, replicas, name, assumed, extra=models)
     if most == 0:
-        yield Gap(f"{name}: replicas above {low:f}", f"spec.{name}.maxReplicas is absent: there is no upper bound")
+        reason = f"spec.{name}.maxReplicas is absent: there is no upper bound"
+        yield Gap(f"{name}: replicas above {low:f}", reason, quantity=True)
 
 
 def _pods(
