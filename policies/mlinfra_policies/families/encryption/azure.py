@@ -69,7 +69,7 @@ def captured_by_a_deployment(deployment: Resource, inspection: Inspection) -> It
 def _storage_of_a_workspace(workspace: Resource, inspection: Inspection) -> Iterator[Answer]:
     """Judge the storage account that a workspace names by its ARM id, whose last part is the account's name."""
     id_ = at(workspace.inputs, "storageAccount")
-    name = id_ if id_.unknown or id_.absent else Value(id_.path, str(id_.value).rstrip("/").rpartition("/")[2])
+    name = Value(id_.path, str(id_.value or "").rpartition("/")[2])
     accounts = inspection.referred(workspace, name, "accountName", _STORAGE)
     if not accounts:
         yield unknown(id_.path, "the storage account is not part of the plan")
@@ -78,7 +78,7 @@ def _storage_of_a_workspace(workspace: Resource, inspection: Inspection) -> Iter
         if source.unknown:
             yield said_of(account, id_, unknown(source.path))
         elif str(source.value).lower() != "microsoft.keyvault":
-            found = "Microsoft.Storage by default" if source.absent else source.value
+            found = source.value or "Microsoft.Storage by default"
             remedy = f"{source.path}: Microsoft.Keyvault"
             yield said_of(account, id_, violation(source.path, f"is {found}", remedy=remedy))
 

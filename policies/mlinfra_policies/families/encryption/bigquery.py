@@ -61,7 +61,7 @@ def _datasets(resource: Resource, uri: Value, inspection: Inspection) -> list[Re
         return found or inspection.referred(resource, uri, "datasetId", _DATASET)
     project, name, _ = _parts(uri)
     named = inspection.referred(resource, Value(uri.path, name), "datasetId", _DATASET)
-    return [dataset for dataset in named if at(dataset.inputs, "project").value in (None, "", UNKNOWN, project)]
+    return [dataset for dataset in named if at(dataset.inputs, "project").value in (None, UNKNOWN, project)]
 
 
 def _tables(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:

@@ -18,7 +18,7 @@ _ENCRYPTIONS = "aws:s3/bucketServerSideEncryptionConfiguration*:*"
 def artifacts_of_a_tracking_server(server: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The encryption of the artifact bucket protects what a tracking server stores."""
     uri = at(server.inputs, "artifactStoreUri")
-    name = uri if uri.unknown else Value(uri.path, str(uri.value or "").removeprefix("s3://").partition("/")[0])
+    name = Value(uri.path, str(uri.value or "").removeprefix("s3://").partition("/")[0])
     buckets = inspection.referred(server, name, "bucket", *_BUCKETS)
     encryptions = [each for each in inspection.of(_ENCRYPTIONS) if _is_of(each, name, buckets, inspection)]
     for encryption in encryptions:
@@ -42,7 +42,7 @@ def _is_of(encryption: Resource, name: Value, buckets: Sequence[Resource], inspe
     if bucket.unknown:
         sources = {source.urn for source in inspection.sources(encryption, "bucket")}
         return any(each.urn in sources for each in buckets)
-    return bucket.value in [name.value, *(at(each.inputs, "bucket").value for each in buckets)] and not bucket.absent
+    return bucket.value in [name.value, *(at(each.inputs, "bucket").value for each in buckets)]
 
 
 def _is_anyones(encryption: Resource, inspection: Inspection) -> bool:

@@ -17,19 +17,15 @@ KEYS = (
     "aws:kms/replicaKey:ReplicaKey",
     "aws:kms/replicaExternalKey:ReplicaExternalKey",
     "aws:kms/alias:Alias",
-    "aws-native:kms:*Key",
-    "aws-native:kms:Alias",
     "gcp:kms/cryptoKey:CryptoKey",
     "gcp:kms/cryptoKeyVersion:CryptoKeyVersion",
     "gcp:kms/keyHandle:KeyHandle",
     "google-native:cloudkms/*:CryptoKey",
-    "google-native:cloudkms/*:CryptoKeyVersion",
-    "azure-native:keyvault:Key",
 )
 """Resources that are a customer's key, or another name of one."""
 
-_LOCAL_STORAGE = frozenset({"g4dn", "g5", "g6", "g6e", "p4d", "p4de", "p5", "trn1"})
-"""Families of instances with local NVMe storage, besides those whose names end in d or dn."""
+_LOCAL_STORAGE = frozenset({"g5", "g6", "g6e", "p4de", "p5", "trn1"})
+"""Families of instances with local NVMe storage, besides those whose names end in d or dn, such as p4d and g4dn."""
 
 
 def without_key(key: Value, resource: Resource, inspection: Inspection) -> Iterator[Answer]:
@@ -85,7 +81,7 @@ def if_on_volumes(machines: Sequence[Value], found: Iterable[Answer]) -> Iterato
 def _takes_key(machine: Any) -> bool:
     if isinstance(machine, Mapping):
         return False
-    family = str(machine or "").removeprefix("ml.").partition(".")[0]
+    family = str(machine).removeprefix("ml.").partition(".")[0]
     return family not in _LOCAL_STORAGE and not family.endswith(("d", "dn"))
 
 
