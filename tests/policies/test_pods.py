@@ -8,13 +8,14 @@ import pytest
 
 from mlinfra.resources import SECRET, UNKNOWN, Resource
 from mlinfra_policies.pods import Pod, pods
-from mlinfra_policies.selectors import selects
 
 CONTAINER = {"name": "main", "image": "example.com/app:1", "securityContext": {"privileged": True}}
 POD = {"containers": [CONTAINER], "initContainers": [{"name": "fetch"}], "hostNetwork": True}
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": POD}
 REPLICATED = {"template": {"spec": {"replicatedJobs": [{"template": {"spec": {"template": TEMPLATE}}}]}}}
 _REPLICATED_AT = "template.spec.replicatedJobs[0].template.spec.template.spec"
+
+_CANARY_WORKER = "spec.canary[0].predictor.workerSpec"
 
 
 def manifest(kind: str, inputs: dict[str, Any], api: str = "example.com/v1") -> Resource:
@@ -135,6 +136,11 @@ def test_a_pod_is_found_in_every_carrier(kind: str, inputs: dict[str, Any], path
         ("Experiment", {"spec": {"trialTemplate": {"trialSpec": UNKNOWN}}}, "spec.trialTemplate.trialSpec"),
         ("TrainJob", {"spec": {"runtimePatches": UNKNOWN}}, "spec.runtimePatches"),
         ("SparkApplication", {"spec": {"driver": UNKNOWN}}, "spec.driver"),
+        ("InferenceService", {"spec": {"canary": [{"predictor": UNKNOWN}]}}, "spec.canary[0].predictor"),
+        ("InferenceService", {"spec": {"predictor": {"workerSpec": UNKNOWN}}}, "spec.predictor.workerSpec"),
+        ("InferenceService", {"spec": {"canary": [{"predictor": {"workerSpec": UNKNOWN}}]}}, _CANARY_WORKER),
+        ("LLMInferenceService", {"spec": {"worker": UNKNOWN}}, "spec.worker"),
+        ("LLMInferenceService", {"spec": {"prefill": {"worker": UNKNOWN}}}, "spec.prefill.worker"),
         ("Unheard", {"spec": {"containers": UNKNOWN}}, "spec.containers"),
     ],
 )
@@ -150,6 +156,7 @@ def test_what_is_not_known_is_one_container_that_is_not_known(kind: str, inputs:
         ("kubernetes:helm.sh/v3:Release", {"values": {"sidecar": POD}}),
         ("kubernetes:kyverno.io/v1:ClusterPolicy", {"spec": {"rules": [{"validate": {"pattern": {"spec": POD}}}]}}),
         ("kubernetes:core/v1:Service", {"spec": UNKNOWN}),
+        ("kubernetes:example.com/v1:Report", {"status": {"last": {"template": TEMPLATE}}}),
         ("kubernetes:core/v1:ConfigMap", {"data": {"containers": "a"}}),
         ("kubernetes:example.com/v1:Report", {"spec": {"containers": ["main"]}}),
         ("aws:ecs/taskDefinition:TaskDefinition", {"spec": POD}),
@@ -173,6 +180,24 @@ def test_a_preset_completes_a_container_without_an_image() -> None:
     assert [container.in_full for container in pod.containers()] == [False, True]
 
 
+def test_a_runtime_completes_a_worker_without_an_image() -> None:
+    worker = {"containers": [{"name": "worker-container"}]}
+    found = pods(manifest("InferenceService", {"spec": {"predictor": {"workerSpec": worker}}}))
+    assert [container.in_full for pod in found for container in pod.containers()] == [False]
+    assert [pod.labels["component"] for pod in found] == ["predictor", "predictor"]
+
+
+def test_a_pod_that_is_secret_is_not_known() -> None:
+    [pod] = pods(manifest("Deployment", {"spec": {"template": {"spec": SECRET}}}))
+    assert pod.unknown
+    assert containers(pod) == ["spec.template.spec"]
+
+
+def test_what_is_no_object_is_no_container() -> None:
+    [pod] = pods(manifest("Pod", {"spec": {"containers": [None, "main", CONTAINER]}}))
+    assert containers(pod) == ["spec.containers[2]"]
+
+
 def test_a_service_has_pods_even_where_it_says_nothing_of_them() -> None:
     assert [pod.path for pod in pods(manifest("LLMInferenceService", {"spec": {"model": {}}}))] == ["spec.template"]
     assert [pod.path for pod in pods(manifest("InferenceService", {"spec": {}}))] == ["spec.predictor"]
@@ -181,6 +206,11 @@ def test_a_service_has_pods_even_where_it_says_nothing_of_them() -> None:
 
 def test_what_a_train_job_leaves_out_says_nothing() -> None:
     trainer = {"image": "example.com/train:1", "env": [], "resourcesPerNode": {"limits": {"cpu": 1}}}
+    [patched] = pods(manifest("TrainJob", {"spec": UNKNOWN}))
+    assert patched.partial
+    assert not patched.containers()[0].in_full
+    optimized = {"trainJobTemplate": {"spec": {"trainer": trainer}}}
+    assert [pod.partial for pod in pods(manifest("OptimizationJob", {"spec": optimized}))] == [True]
     inputs = {
         "spec": {
             "trainer": trainer,
@@ -206,6 +236,8 @@ def test_a_patch_of_pulumi_is_partial() -> None:
     [pod] = pods(manifest("DeploymentPatch", {"kind": "Deployment", "spec": {"template": TEMPLATE}}, "apps/v1"))
     assert pod.partial
     assert all(container.partial for container in pod.containers())
+    [pod] = pods(manifest("DeploymentPatch", {"spec": {"template": {"spec": {"hostPID": True}}}}, "apps/v1"))
+    assert pod.at("hostPID").path == "spec.template.spec.hostPID"
 
 
 @pytest.mark.parametrize(
@@ -251,10 +283,16 @@ def test_a_driver_and_an_executor_are_pods_with_their_own_names_of_fields(kind: 
 
 
 def test_a_template_of_a_driver_fills_in_what_the_driver_leaves_out() -> None:
-    template = {"spec": {**POD, "containers": [CONTAINER, {"name": "proxy"}], "securityContext": {"runAsUser": 5}}}
-    driver, rest = pods(manifest("SparkApplication", {"spec": {"driver": {"template": template}}}))
+    said = {"securityContext": {"runAsUser": 5}, "serviceAccountName": "spark"}
+    template = {"spec": {**POD, **said, "containers": [CONTAINER, {"name": "proxy"}]}}
+    spec = {"nodeSelector": {"zone": "a"}, "driver": {"template": template}}
+    driver, rest = pods(manifest("SparkApplication", {"spec": spec}))
+    assert driver.at("serviceAccountName").path == "spec.driver.template.spec.serviceAccountName"
+    assert driver.at("nodeSelector.zone").path == "spec.nodeSelector.zone"
     assert driver.at("securityContext.runAsUser").path == "spec.driver.template.spec.securityContext.runAsUser"
     own, main, proxy, init = driver.containers()
+    assert own.at("image").value == "example.com/app:1"
+    assert rest.at("securityContext").absent
     assert own.at("securityContext.privileged").path == (
         "spec.driver.template.spec.containers[0].securityContext.privileged"
     )
@@ -323,32 +361,3 @@ def test_nonsense_is_no_error(kind: str, nonsense: Any) -> None:
         for pod in pods(manifest(kind, inputs)):
             for container in pod.containers():
                 assert container.at("securityContext.privileged").path
-
-
-@pytest.mark.parametrize(
-    ("selector", "labels", "selected"),
-    [
-        ({}, {"app": "web"}, True),
-        (None, UNKNOWN, True),
-        (UNKNOWN, {}, None),
-        ({"matchLabels": {"app": "web"}}, {"app": "web", "tier": "a"}, True),
-        ({"matchLabels": {"app": "web", "tier": "b"}}, {"app": "web", "tier": "a"}, False),
-        ({"matchLabels": {"app": "web"}}, {}, False),
-        ({"matchLabels": {"app": "web"}}, UNKNOWN, None),
-        ({"matchLabels": {"app": UNKNOWN}}, {"app": "web"}, None),
-        ({"matchLabels": {"app": UNKNOWN}}, {"tier": "a"}, False),
-        ({"matchLabels": {"app": UNKNOWN, "tier": "b"}}, {"app": "web", "tier": "a"}, False),
-        ({"matchLabels": {"app": "web"}}, {"app": UNKNOWN}, None),
-        ({"matchLabels": UNKNOWN}, {"app": "web"}, None),
-        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "api"]}]}, {"app": "api"}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", UNKNOWN]}]}, {"app": "web"}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "In", "values": UNKNOWN}]}, {"app": "web"}, None),
-        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, {"app": "web"}, False),
-        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, {}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, {"app": UNKNOWN}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, {"app": "web"}, False),
-        ({"matchExpressions": UNKNOWN}, {"app": "web"}, None),
-    ],
-)
-def test_a_selector_selects_labels(selector: Any, labels: Any, selected: bool | None) -> None:
-    assert selects(selector, labels) is selected

@@ -97,14 +97,11 @@ def drops_all_capabilities(resource: Resource, inspection: Inspection) -> Iterat
     for _, container in _containers(resource):
         dropped = container.at("securityContext.capabilities.drop")
         names = container.every("securityContext.capabilities.drop[]")
-        if hidden(dropped):
-            yield unknown(dropped.path)
-        elif any(str(each.value).upper() == "ALL" for each in names):
-            pass
-        elif any(map(hidden, names)):
-            yield unknown(dropped.path)
-        elif names or not container.partial:
-            yield violation(dropped.path, "the container does not drop ALL capabilities", remedy='drop: ["ALL"]')
+        if not any(str(each.value).upper() == "ALL" for each in names):
+            if any(map(hidden, names)):
+                yield unknown(dropped.path)
+            elif names or not container.partial:
+                yield violation(dropped.path, "the container does not drop ALL capabilities", remedy='drop: ["ALL"]')
         for added in container.every("securityContext.capabilities.add[]"):
             yield from _bad(
                 added,
