@@ -12,6 +12,7 @@ from mlinfra_policies.examples import Example, examples
 EVERY = [(rule, example) for rule in rules() for example in examples(rule.id)]
 NEVER = {
     ("COST-12", "violation"): "the rule has no violation verdict",
+    ("GOV-05", "unknown"): "a type is always known",
 }
 """Verdicts that a rule cannot give, by rule and verdict, or by rule, target and verdict; with the reason."""
 

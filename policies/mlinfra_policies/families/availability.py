@@ -14,6 +14,7 @@ from mlinfra.resources import UNKNOWN, Resource
 from mlinfra_policies.pods import pods
 from mlinfra_policies.production import production_only
 from mlinfra_policies.selectors import selects
+from mlinfra_policies.storage import DATASET, datasets
 
 _AZURE = "azure-native:machinelearningservices"
 _DEPLOYMENT = f"{_AZURE}:OnlineDeployment"
@@ -22,7 +23,6 @@ _INFERENCE_SERVICE = "kubernetes:serving.kserve.io/*:InferenceService"
 _DISRUPTION_BUDGET = "kubernetes:policy/*:PodDisruptionBudget"
 _AUTOSCALER = "kubernetes:autoscaling/*:HorizontalPodAutoscaler"
 _WORKLOADS = ("kubernetes:apps/*:Deployment", "kubernetes:apps/*:StatefulSet")
-_DATASET = "gcp:bigquery/dataset:Dataset"
 _LOCKS = tuple(f"azure-native:authorization:ManagementLock{kind}" for kind in ("ByScope", "AtResourceLevel"))
 
 
@@ -215,7 +215,7 @@ def feature_stores_of_vertex_keep_what_they_hold(resource: Resource, inspection:
     yield from _not_forced(at(resource.inputs, "forceDestroy"))
 
 
-@decides("AVL-04", _DATASET)
+@decides("AVL-04", DATASET)
 def feature_datasets_keep_their_tables(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     if any(_reads(feature, resource, inspection) for feature in inspection.of("gcp:vertex/aiFeature*")):
         yield from _not_forced(at(resource.inputs, "deleteContentsOnDestroy"))
@@ -229,18 +229,9 @@ def _not_forced(switch: Value) -> Iterator[Answer]:
 
 
 def _reads(feature: Resource, dataset: Resource, inspection: Inspection) -> bool:
-    """Whether a feature group or view reads a table of a dataset: by its URI, or by reference to it or to the table."""
-    name = at(dataset.inputs, "datasetId").value
-    for path in ("bigQuery.bigQuerySource.inputUri", "bigQuerySource.uri"):
-        uri = at(feature.inputs, path)
-        tables = inspection.referred(feature, uri, "", "gcp:bigquery/table:Table")
-        sets = [inspection.referred(table, at(table.inputs, "datasetId"), "datasetId", _DATASET) for table in tables]
-        if dataset in [*inspection.referred(feature, uri, "", _DATASET), *(each for found in sets for each in found)]:
-            return True
-        found = re.match(r"bq://[^.]+\.([^.]+)", str(uri.value))
-        if found is not None and found[1] == name:
-            return True
-    return False
+    """Whether a feature group or view reads a table of a dataset."""
+    uris = [at(feature.inputs, path) for path in ("bigQuery.bigQuerySource.inputUri", "bigQuerySource.uri")]
+    return any(dataset in datasets(feature, uri, inspection) for uri in uris)
 
 
 @decides("AVL-04", f"{_AZURE}:Registry", f"{_AZURE}:Workspace")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_false, is_true, number
-from mlinfra.resources import UNKNOWN, Resource
+from mlinfra.resources import Resource
+from mlinfra_policies.storage import S3_BUCKETS, datasets, storage_accounts
 
-_BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _LIFECYCLES = tuple(
     f"aws:s3/bucketLifecycleConfiguration{kind}:BucketLifecycleConfiguration{kind}" for kind in ("", "V2")
 )
-_DATASET = "gcp:bigquery/dataset:Dataset"
 _AZURE = "azure-native:machinelearningservices"
 _DAY_IN_MS = 24 * 60 * 60 * 1000
 _CONTAINER = "azureml-blobstore-"
@@ -39,8 +37,8 @@ def records_of_sagemaker_are_kept_and_deleted(resource: Resource, inspection: In
     if not is_true(switch.value):
         return
     name, _, prefix = str(target.value).removeprefix("s3://").partition("/")
-    known = inspection.named(name, "bucket", *_BUCKETS)
-    buckets = inspection.referred(resource, target, "", *_BUCKETS) if target.unknown else known
+    known = inspection.named(name, "bucket", *S3_BUCKETS)
+    buckets = inspection.referred(resource, target, "", *S3_BUCKETS) if target.unknown else known
     if not buckets:
         yield unknown(target.path, "the bucket of the records is not part of the plan")
         return
@@ -48,10 +46,10 @@ def records_of_sagemaker_are_kept_and_deleted(resource: Resource, inspection: In
     deletions, unsure = list(_expirations(buckets[0], "lifecycleRules[]", folder)), not inspection.complete
     for lifecycle in inspection.of(*_LIFECYCLES):
         place = at(lifecycle.inputs, "bucket")
-        if buckets[0] in inspection.referred(lifecycle, place, "bucket", *_BUCKETS):
+        if buckets[0] in inspection.referred(lifecycle, place, "bucket", *S3_BUCKETS):
             deletions += _expirations(lifecycle, "rules[]", folder)
             unsure = unsure or at(lifecycle.inputs, "rules").unknown
-        elif place.unknown and not inspection.referred(lifecycle, place, "", *_BUCKETS):
+        elif place.unknown and not inspection.referred(lifecycle, place, "", *S3_BUCKETS):
             unsure = True
     yield from _kept(target.path, deletions, unsure, inspection)
 
@@ -72,8 +70,14 @@ def _expirations(resource: Resource, path: str, folder: str | None) -> Iterator[
 
 def _covers(rule: Value, folder: str | None) -> bool | None:
     """Whether a lifecycle rule deletes all that is in a folder; None where that is not known."""
-    narrower = ("tag", "and.tags", "objectSizeGreaterThan", "objectSizeLessThan", "and.objectSizeGreaterThan")
-    if any(not every(rule, f"filter.{name}")[0].absent for name in narrower if not every(rule, "filter")[0].unknown):
+    sizes = ("objectSizeGreaterThan", "objectSizeLessThan")
+    narrower = (
+        "filter.tag",
+        "filter.and.tags",
+        "tags",
+        *(f"filter.{name}" for name in (*sizes, *(f"and.{s}" for s in sizes))),
+    )
+    if any(not (each := every(rule, path)[0]).absent and not each.unknown for path in narrower):
         return False
     prefixes = [every(rule, path)[0] for path in ("filter.prefix", "filter.and.prefix", "prefix")]
     said = [prefix for prefix in prefixes if not prefix.absent]
@@ -90,28 +94,15 @@ def records_of_vertex_are_kept_and_deleted(resource: Resource, inspection: Inspe
         yield unknown(switch.path)
     if not is_true(switch.value):
         return
-    datasets = _datasets(resource, target, inspection)
-    if not datasets:
+    found = datasets(resource, target, inspection)
+    if not found:
         yield unknown(target.path, "the dataset of the records is not part of the plan")
         return
-    expiration = at(datasets[0].inputs, "defaultTableExpirationMs")
+    expiration = at(found[0].inputs, "defaultTableExpirationMs")
     milliseconds = number(expiration.value)
     never = expiration.absent or milliseconds == 0
     deletions = [] if never else [_Deletion(None if milliseconds is None else milliseconds / _DAY_IN_MS)]
     yield from _kept(target.path, deletions, unsure=False, inspection=inspection)
-
-
-def _datasets(resource: Resource, target: Value, inspection: Inspection) -> list[Resource]:
-    """Return the dataset that a URI of BigQuery (`bq://project.dataset.table`) means; none where the plan has none."""
-    if target.unknown:
-        tables = inspection.referred(resource, target, "", "gcp:bigquery/table:Table")
-        of_tables = [inspection.referred(each, at(each.inputs, "datasetId"), "datasetId", _DATASET) for each in tables]
-        return [*inspection.referred(resource, target, "", _DATASET), *(each for found in of_tables for each in found)]
-    found = re.match(r"bq://([^.]+)\.([^.]+)", str(target.value))
-    if found is None:
-        return []
-    named = inspection.named(found[2], "datasetId", _DATASET)
-    return [each for each in named if at(each.inputs, "project").value in (None, "", UNKNOWN, found[1])]
 
 
 @decides("AUD-04", f"{_AZURE}:OnlineDeployment")
@@ -140,12 +131,8 @@ def records_of_azure_are_kept_and_deleted(resource: Resource, inspection: Inspec
 def _account(resource: Resource, inspection: Inspection) -> Resource | None:
     """Return the storage account of a deployment's workspace, where the plan has both."""
     name = at(resource.inputs, "workspaceName")
-    for workspace in inspection.referred(resource, name, "workspaceName", f"{_AZURE}:Workspace"):
-        storage = at(workspace.inputs, "storageAccount")
-        last = storage if storage.unknown else Value(storage.path, str(storage.value).rpartition("/")[2])
-        for account in inspection.referred(workspace, last, "accountName", "azure-native:storage:StorageAccount"):
-            return account
-    return None
+    workspaces = inspection.referred(resource, name, "workspaceName", f"{_AZURE}:Workspace")
+    return next((account for each in workspaces for account in storage_accounts(each, inspection)), None)
 
 
 def _deletions(policy: Resource) -> Iterator[_Deletion]:

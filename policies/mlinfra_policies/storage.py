@@ -1,0 +1,55 @@
+"""The stores behind a platform, as far as they are part of the plan: buckets, datasets, storage accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mlinfra.policy.inspection import Inspection
+from mlinfra.policy.values import Value, at
+from mlinfra.resources import UNKNOWN, Resource
+
+S3_BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+GCS_BUCKETS = ("gcp:storage/bucket:Bucket",)
+DATASET = "gcp:bigquery/dataset:Dataset"
+_TABLE = "gcp:bigquery/table:Table"
+
+
+def uses(resource: Resource, bucket: Resource, name: Value, scheme: str) -> bool:
+    """Whether a resource refers to a bucket, or holds a URI (`s3://NAME/…`) of the bucket with this name."""
+    if any(bucket.urn in urns for urns in resource.property_dependencies.values()):
+        return True
+    uri = f"{scheme}://{name.value}"
+    return not name.absent and any(text == uri or text.startswith(f"{uri}/") for text in _texts(resource.inputs))
+
+
+def datasets(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:
+    """Return the dataset that a URI of BigQuery (`bq://project.dataset.table`) in a resource means, if the plan has it.
+
+    An unknown URI may come from the dataset or from one of its tables.
+    """
+    if uri.unknown:
+        tables = inspection.referred(resource, uri, "", _TABLE)
+        of_tables = [inspection.referred(each, at(each.inputs, "datasetId"), "datasetId", DATASET) for each in tables]
+        return [*inspection.referred(resource, uri, "", DATASET), *(each for found in of_tables for each in found)]
+    found = re.match(r"bq://([^.]+)\.([^.]+)", str(uri.value))
+    if found is None:
+        return []
+    named = inspection.named(found[2], "datasetId", DATASET)
+    return [each for each in named if at(each.inputs, "project").value in (None, "", UNKNOWN, found[1])]
+
+
+def storage_accounts(workspace: Resource, inspection: Inspection) -> list[Resource]:
+    """Return the storage account of a workspace of Azure, which names it by its ID, if the plan has it."""
+    said = at(workspace.inputs, "storageAccount")
+    last = said if said.unknown else Value(said.path, str(said.value or "").rpartition("/")[2])
+    return inspection.referred(workspace, last, "accountName", "azure-native:storage:StorageAccount")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
