@@ -67,13 +67,22 @@ def above(
 
 def outside_production(resource: Resource, inspection: Inspection, answers: Iterable[Answer]) -> Iterator[Answer]:
     """Yield the answers of a resource outside production; where nobody knows where it belongs, they are unknown."""
-    production = inspection.production(resource)
-    if production is True:
-        return
+    yield from _where(inspection.production(resource), False, answers)
+
+
+def in_production(resource: Resource, inspection: Inspection, answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield the answers of a resource of production; where nobody knows where it belongs, they are unknown."""
+    yield from _where(inspection.production(resource), True, answers)
+
+
+def _where(production: bool | None, wanted: bool, answers: Iterable[Answer]) -> Iterator[Answer]:
     for answer in answers:
         if production is None:
-            yield unknown(answer.path, "breaks the rule unless it belongs to production, which is not known yet")
-        else:
+            yield unknown(
+                answer.path,
+                "breaks the rule or not by where it belongs, and whether that is production is not known yet",
+            )
+        elif production is wanted:
             yield answer
 
 
