@@ -12,6 +12,7 @@ from mlinfra.resources import Resource
 from mlinfra_policies.demands import comes_from, hidden, sources
 
 _ACCOUNT = "gcp:serviceaccount/account:Account"
+_IDENTITIES = (_ACCOUNT, "google-native:iam/v1:ServiceAccount")
 _MEMBERS = tuple(f"gcp:{level}/iAMMember:IAMMember" for level in ("projects", "folder", "organizations"))
 _BINDINGS = tuple(f"gcp:{level}/iAMBinding:IAMBinding" for level in ("projects", "folder", "organizations"))
 _WIDE = frozenset({"roles/owner", "roles/editor"})
@@ -55,7 +56,7 @@ def _account_or_user(resource: Resource, prefix: str, inspection: Inspection) ->
 def _account(account: Value, resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     if account.absent:
         yield violation(account.path, "no service account is named, so the default compute account is used")
-    elif hidden(account) and not comes_from(account, resource, inspection, _ACCOUNT):
+    elif hidden(account) and not comes_from(account, resource, inspection, *_IDENTITIES):
         yield unknown(account.path)
     elif _DEFAULT.fullmatch(str(account.value)):
         yield violation(account.path, "the default compute account is shared by everything in the project")
@@ -81,7 +82,7 @@ def _grants(account: Value, resource: Resource, inspection: Inspection) -> Itera
         role = at(grant.inputs, "role")
         if hidden(role):
             yield unknown(account.path, f"the role that {grant.name} grants to the account is known only after an up")
-        elif role.value in _WIDE:
+        elif str(role.value) in _WIDE:
             yield violation(account.path, f"{grant.name} grants {role.value} to the account")
 
 

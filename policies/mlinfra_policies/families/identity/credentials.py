@@ -57,7 +57,7 @@ _REFERENCES = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)?|\$\w+|\{\{.*?\}\}|`[^`]*`|<[
 
 _ELSEWHERE = re.compile(
     r"arn:[\w-]+:.*|projects/[^/]+/secrets/.*|@Microsoft\.KeyVault\(.*|\{\{.*|%\(.*|<.*>|\[.*\]|"
-    r"(?:/|\./|\.\./|~/|[A-Za-z]:\\)[\w .@:/\\-]*|[a-z][a-z0-9+.-]*://.*|(?:vault|secretref|keyvault|resolve):.*",
+    r"(?:/|\./|\.\./|~/|[A-Za-z]:\\)[\w .@:/\\-]*|[a-z][a-z0-9+.-]*://.*|(?:vault|secretref|keyvault|resolve|ssm|file|env):.*",
     re.IGNORECASE | re.DOTALL,
 )
 """A value that says where a secret is (an ARN, a resource, a path, an address), or that stands for one."""

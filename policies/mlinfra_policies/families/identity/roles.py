@@ -41,29 +41,18 @@ _NAMES_OF_OTHERS = frozenset({"tags", "tagsAll", "environment", "hyperParameters
 
 
 @dataclass(frozen=True)
-class _Used:
-    """The roles that ML resources run as: by the URNs of those of the plan, and by the names of all others."""
+class _Roles:
+    """Some roles: by the URNs of those that the engine knows, and by names."""
 
     urns: frozenset[str]
     names: frozenset[str]
-
-    def elsewhere(self, resource: Resource, place: Value, inspection: Inspection) -> bool:
-        """Whether it is among them, and not in the plan."""
-        roles = inspection.of(_ROLE)
-        shown = {role.urn for role in roles}, {name for role in roles for name in _names(at(role.inputs, "name"))}
-        urns, names = self._urns_of(resource, place) & self.urns, set(_names(place)) & self.names
-        return bool(urns or names) and not (urns & shown[0] or names & shown[1])
-
-    @staticmethod
-    def _urns_of(resource: Resource, place: Value) -> set[str]:
-        return set(resource.property_dependencies.get(place.path, ()))
 
 
 @decides("IAM-01", *AWS)
 def role_of_an_ml_resource(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The role of an ML resource is known, or comes from the plan."""
     for role in _roles(resource):
-        if hidden(role) and not comes_from(role, resource, inspection, _ROLE):
+        if hidden(role) and not comes_from(role, resource, inspection, _ROLE, "aws-native:iam:Role"):
             yield unknown(role.path)
 
 
@@ -89,7 +78,10 @@ def grants_of_a_role(role: Resource, inspection: Inspection) -> Iterator[Answer]
 @decides("IAM-01", _INLINE, *_ATTACHMENTS)
 def grants_beside_a_role(policy: Resource, inspection: Inspection) -> Iterator[Answer]:
     """A policy of a role that the plan does not show is judged itself."""
-    if _used(inspection).elsewhere(policy, _role_of(policy), inspection):
+    role, used, shown = _role_of(policy), _used(inspection), _shown(inspection)
+    urns = used.urns.intersection(policy.property_dependencies.get(role.path, ()))
+    names = used.names.intersection(_names(role))
+    if (urns or names) and not (urns & shown.urns or names & shown.names):
         yield from _separate(policy, inspection)
 
 
@@ -151,7 +143,16 @@ def _trust(statement: Statement) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def _used(inspection: Inspection) -> _Used:
+def _shown(inspection: Inspection) -> _Roles:
+    """Return the roles of the plan."""
+    roles = inspection.of(_ROLE)
+    names = frozenset(name for role in roles for name in _names(at(role.inputs, "name")))
+    return _Roles(frozenset(role.urn for role in roles), names)
+
+
+@lru_cache(maxsize=1)
+def _used(inspection: Inspection) -> _Roles:
+    """Return the roles that ML resources run as."""
     urns: set[str] = set()
     names: set[str] = set()
     for resource in inspection.of(*AWS):
@@ -160,7 +161,7 @@ def _used(inspection: Inspection) -> _Used:
             top = re.split(r"[.\[]", role.path, maxsplit=1)[0]
             tokens = resource.property_dependencies.get(top, ())
             urns.update(urn for urn in tokens if urn.split("::")[2].split("$")[-1] == _ROLE)
-    return _Used(frozenset(urns), frozenset(names))
+    return _Roles(frozenset(urns), frozenset(names))
 
 
 def _names(place: Value) -> Iterator[str]:

@@ -85,7 +85,7 @@ def _is(subject: Value, binding: Resource, account: Value, workload: Resource, i
     here = namespaces.of(workload, inspection)
     if kind.value == "Group":
         prefix, _, group = str(name.value).rpartition(":")
-        return name.value in _EVERYBODY or (prefix == "system:serviceaccounts" and namespaces.alike(group, here))
+        return str(name.value) in _EVERYBODY or (prefix == "system:serviceaccounts" and namespaces.alike(group, here))
     if kind.value != "ServiceAccount":
         return False
     if hidden(name) or hidden(account):

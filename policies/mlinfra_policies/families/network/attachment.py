@@ -20,8 +20,12 @@ ENDPOINTS = {
 _TRAINING = {"AiPersistentResource": "", "CustomJob": "jobSpec.", "HyperparameterTuningJob": "trialJobSpec."}
 _COMPUTE = "azure-native:machinelearningservices:Compute"
 _WORKSPACE = "azure-native:machinelearningservices:Workspace"
-_AWS = ("aws:ec2/subnet:Subnet", "aws:ec2/defaultSubnet:DefaultSubnet")
-_GROUPS = ("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+_AWS = ("aws:ec2/subnet:Subnet", "aws:ec2/defaultSubnet:DefaultSubnet", "aws-native:ec2:Subnet")
+_GROUPS = (
+    "aws:ec2/securityGroup:SecurityGroup",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "aws-native:ec2:SecurityGroup",
+)
 _AZURE = ("azure-native:network:Subnet",)
 _GOOGLE = ("gcp:compute/network:Network", "google-native:compute/*:Network")
 _SUBNETWORKS = ("gcp:compute/subnetwork:Subnetwork", "google-native:compute/*:Subnetwork")
@@ -180,7 +184,7 @@ def _vpc(vpc: Value, resource: Resource, inspection: Inspection) -> Iterator[Ans
         if hidden(listed):
             if hidden(vpc) or not comes_from(listed, resource, inspection, *types):
                 yield unknown(listed.path)
-        elif all(is_absent(item) for item in listed.value or ()):
+        elif not isinstance(listed.value, list) or all(map(is_absent, listed.value)):
             yield violation(listed.path, "is missing or empty")
 
 

@@ -59,7 +59,7 @@ def range_of_a_rule(rule: Resource, inspection: Inspection) -> Iterator[Answer]:
     if sources:
         if not any(inspection.by_urn(urn) for urn in sources):
             yield from _admitted(rule)
-    elif at(rule.inputs, "securityGroupId").value in ids:
+    elif str(at(rule.inputs, "securityGroupId").value) in ids:
         yield from _admitted(rule)
 
 

@@ -26,7 +26,8 @@ def isolation_of_a_model(model: Resource, inspection: Inspection) -> Iterator[An
 def egress_of_a_deployment(deployment: Resource, inspection: Inspection) -> Iterator[Answer]:
     """A managed deployment may call out, unless its own switch or its workspace's network forbids it."""
     kind = at(deployment.inputs, "properties.endpointComputeType")
-    yield from where(kind, says("Managed"), _egress(deployment, inspection))
+    elsewhere = says("Kubernetes", "AzureMLCompute")
+    yield from where(kind, lambda value: not elsewhere(value), _egress(deployment, inspection))
 
 
 @decides("NET-05", _DEFINITIONS)
