@@ -45,9 +45,6 @@ _INLINE: Mapping[str, Sequence[str]] = {
 }
 """By kind: where a pod's own fields stand. A service has the first of them even where it says nothing of it."""
 
-_LEAVE_OUT = frozenset({"TrainJob", "OptimizationJob"})
-"""Kinds that are only a change to what a training runtime says."""
-
 _SERVICES = frozenset({"InferenceService", "LLMInferenceService"})
 _FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "pmml", "onnx", "paddle", "pytorch", "tensorflow", "triton", "art")
 _MODELS = ("model", "huggingface", *_FRAMEWORKS)
@@ -70,7 +67,8 @@ _NAMED: Mapping[str, Sequence[str]] = {
 """By kind: the labels with the resource's name that its controller gives to pods."""
 
 _NO_PODS = re.compile(
-    r"kubernetes:(helm\.sh|yaml|kustomize|[\w.]*kyverno\.io|[\w.]*gatekeeper\.sh|apiextensions\.k8s\.io/[^:]*:CustomResourceDef)"
+    r"kubernetes:(helm\.sh|yaml|kustomize|[\w.]*kyverno\.io|[\w.]*gatekeeper\.sh"
+    r"|apiextensions\.k8s\.io/\w+:CustomResourceDefinition)"
 )
 """What may look like a pod and is none: values of charts, patterns of policies, schemas; and what expands to others."""
 
@@ -243,7 +241,7 @@ class _Manifest:
             elif isinstance(place.value, Mapping):
                 held = str(kind or place.value.get("kind", ""))
                 manifest = replace(
-                    self, place=place, kind=held, name=UNKNOWN, partial=self.partial or held in _LEAVE_OUT
+                    self, place=place, kind=held, name=UNKNOWN, partial=self.partial or held == "TrainJob"
                 )
                 yield from _without_twins([*manifest.pods(), *manifest.shaped()])
 
@@ -287,10 +285,9 @@ class _Manifest:
             ],
             nodeSelector=[*_under(own, "nodeSelector"), *_under(spec, "nodeSelector")],
         )
-        labels, annotations = (at(own.value, name).value for name in ("labels", "annotations"))
-        if not is_unknown(labels):
-            labels = {**_mapping(labels), "spark-role": role}
-        metadata = {"labels": labels, "annotations": annotations}
+        said = [at(own.value, name).value for name in ("template.metadata.labels", "labels")]
+        labels = UNKNOWN if UNKNOWN in said else {**_mapping(said[0]), **_mapping(said[1]), "spark-role": role}
+        metadata = {"labels": labels, "annotations": at(own.value, "annotations").value}
         yield replace(self._pod(Value(own.path, fields), metadata), moved=moved, others=others)
         if _is_object(template.value) and isinstance(own.value, Mapping):
             rest: Any = UNKNOWN
@@ -312,7 +309,7 @@ def _found(resource: Resource) -> list[Pod]:
         kind=kind,
         name=_name(resource.inputs),
         namespace=at(resource.inputs, "metadata.namespace").value or None,
-        partial=token.endswith("Patch") or kind in _LEAVE_OUT,
+        partial=token.endswith("Patch") or kind == "TrainJob",
     )
     return _without_twins([*manifest.pods(), *manifest.shaped()])
 

@@ -156,6 +156,7 @@ def test_what_is_not_known_is_one_container_that_is_not_known(kind: str, inputs:
         ("kubernetes:helm.sh/v3:Release", {"values": {"sidecar": POD}}),
         ("kubernetes:kyverno.io/v1:ClusterPolicy", {"spec": {"rules": [{"validate": {"pattern": {"spec": POD}}}]}}),
         ("kubernetes:core/v1:Service", {"spec": UNKNOWN}),
+        ("kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition", {"spec": POD}),
         ("kubernetes:example.com/v1:Report", {"status": {"last": {"template": TEMPLATE}}}),
         ("kubernetes:core/v1:ConfigMap", {"data": {"containers": "a"}}),
         ("kubernetes:example.com/v1:Report", {"spec": {"containers": ["main"]}}),
@@ -284,9 +285,13 @@ def test_a_driver_and_an_executor_are_pods_with_their_own_names_of_fields(kind: 
 
 def test_a_template_of_a_driver_fills_in_what_the_driver_leaves_out() -> None:
     said = {"securityContext": {"runAsUser": 5}, "serviceAccountName": "spark"}
-    template = {"spec": {**POD, **said, "containers": [CONTAINER, {"name": "proxy"}]}}
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {**POD, **said, "containers": [CONTAINER, {"name": "proxy"}]},
+    }
     spec = {"nodeSelector": {"zone": "a"}, "driver": {"template": template}}
     driver, rest = pods(manifest("SparkApplication", {"spec": spec}))
+    assert driver.labels == {"app": "web", "spark-role": "driver", "sparkoperator.k8s.io/app-name": "web"}
     assert driver.at("serviceAccountName").path == "spec.driver.template.spec.serviceAccountName"
     assert driver.at("nodeSelector.zone").path == "spec.nodeSelector.zone"
     assert driver.at("securityContext.runAsUser").path == "spec.driver.template.spec.securityContext.runAsUser"
