@@ -11,7 +11,7 @@ from mlinfra.declarations.part import Part
 from mlinfra.diff import Change, ResourceChange
 from mlinfra.expectations import serving
 from mlinfra_cli import render
-from mlinfra_cli.render import Cell, counted, text
+from mlinfra_cli.render import Cell, counted, dollars, text
 
 if TYPE_CHECKING:
     from mlinfra.operations.plan import Plan
@@ -51,7 +51,7 @@ def show_plan(plan: Plan, *, details: bool) -> None:
             render.show(*_values(change))
             if (reason := plan.permission(change)) and change.destroys_data:
                 render.show(text((f"allowed: {reason}", "attention"), indent=6))
-    render.show(*_endpoints(plan), text(), _totals(plan))
+    render.show(*_endpoints(plan), *_cost(plan), *_policies(plan), text(), _totals(plan))
 
 
 def _part_row(plan: Plan, key: str | None, changes: Sequence[ResourceChange]) -> tuple[Cell, ...]:
@@ -100,6 +100,40 @@ def _endpoints(plan: Plan) -> Iterator[Any]:
             yield text((key.partition(".")[2], "name"), " ", (answer, _SERVING.get(answer, "")))
 
 
+def _cost(plan: Plan) -> Iterator[Any]:
+    if plan.review is None or not (plan.review.now.items or plan.review.then.items or plan.review.then.unpriced):
+        return
+    now, then = (estimate.monthly for estimate in (plan.review.now, plan.review.then))
+    shown = " → ".join("no price" if each is None else dollars(each.likely) for each in (now, then))
+    missing = len(plan.review.then.unpriced)
+    yield text()
+    yield text(
+        f"cost    {shown} a month, {dollars(plan.review.then.idle)} of it at zero traffic",
+        (f"; {counted(missing, 'item')} without a price" if missing else "", "attention"),
+        f": mlinfra cost {plan.session.environment.name}",
+    )
+
+
+def _policies(plan: Plan) -> Iterator[Any]:
+    if plan.review is None or not plan.review.checked.findings:
+        return
+    checked = plan.review.checked
+    counts = checked.counts
+    yield text()
+    yield text(
+        "policy  ",
+        (f"{counts['mandatory']} mandatory", "danger" if counts["mandatory"] else ""),
+        f" and {counted(counts['advisory'], 'advisory violation')}, {counts['unknown']} unknown: "
+        f"mlinfra check {plan.session.environment.name}",
+    )
+    for finding in checked.findings:
+        if finding.mandatory:
+            where = finding.part or finding.resource.name
+            yield text(
+                (f"{finding.rule.id} {where}: ", "bad"), f"{finding.answer.message} → {finding.remedy}", indent=2
+            )
+
+
 def _totals(plan: Plan) -> Any:
     counts = dict.fromkeys(Change, 0)
     for item in plan.changes:
@@ -112,6 +146,8 @@ def _totals(plan: Plan) -> Any:
     if plan.forbidden:
         lost = f"{len(plan.forbidden)} would DESTROY DATA: up refuses this"
         return text(f"{', '.join(done)}{same}; ", (lost, "danger"))
+    if plan.refused:
+        return text(f"{', '.join(done)}{same}; ", ("mandatory rules are broken: up refuses this", "danger"))
     return text(f"{', '.join(done)}{same}: mlinfra up {name} does it in {_seconds(plan)}")
 
 

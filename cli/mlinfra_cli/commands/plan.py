@@ -33,7 +33,7 @@ def command(
 
     Compares what is declared with what was declared at the last up: no engine, no network, no credentials (where the
     state is kept in this repository). Changes nothing. Exit code 3 when an up would refuse it: data would be
-    destroyed that the environment does not name.
+    destroyed that the environment does not name, or a mandatory rule is broken.
     """
     from mlinfra.operations.plan import plan
     from mlinfra.plan_file import write_plan
@@ -56,7 +56,7 @@ def command(
         from mlinfra_cli.plan_view import show_plan
 
         show_plan(made, details=details)
-    if made.forbidden:
+    if made.refused:
         raise typer.Exit(Refused.exit_code)
 
 

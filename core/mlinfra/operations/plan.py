@@ -9,6 +9,7 @@ from typing import Any
 from mlinfra.diff import Change, ResourceChange, difference
 from mlinfra.engine_plan import changes_of
 from mlinfra.expectations import Duration, duration, serving
+from mlinfra.operations.review import Review, review
 from mlinfra.operations.session import Session
 from mlinfra.problems import Refused
 from mlinfra.program import record_program
@@ -27,6 +28,8 @@ class Plan:
     changes: Sequence[ResourceChange]
     engine: bool = False
     """Whether the engine's own preview says so; else the offline difference does."""
+    review: Review | None = None
+    """What it costs and which rules it breaks; None where nobody asked."""
 
     @property
     def changed(self) -> bool:
@@ -48,6 +51,11 @@ class Plan:
     def forbidden(self) -> list[ResourceChange]:
         """The changes that would destroy data, and that the environment does not allow: `up` refuses them."""
         return [change for change in self.changes if change.destroys_data and self.permission(change) is None]
+
+    @property
+    def refused(self) -> bool:
+        """Whether an `up` would refuse it: data would be destroyed, or a mandatory rule is broken."""
+        return bool(self.forbidden) or (self.review is not None and self.review.checked.refused)
 
     def by_part(self) -> Mapping[str | None, Sequence[ResourceChange]]:
         """Return the changes of each part, in the order in which parts are made of each other.
@@ -76,6 +84,7 @@ class Plan:
             ],
             "engine": self.engine,
             "expected": self.duration.to_json(),
+            **(self.review.to_json() if self.review else {}),
             "problems": [],
         }
 
@@ -91,6 +100,7 @@ def plan(repository: Repository, name: str, *, engine: bool = False, say: Callab
         MlinfraError: the engine failed.
     """
     made = plan_of(Session.open(repository, name))
+    made = replace(made, review=review(made.session, made.resources, made.state))
     if not engine:
         return made
     if lost := [change for change in made.changes if change.destroys_data]:
