@@ -15,33 +15,30 @@ def selects(selector: Any, labels: Any) -> bool | None:
     """
     if is_unknown(selector):
         return None
-    expressions = [
-        *({"key": each, "operator": "In", "values": [value]} for each, value in _labels(selector).items()),
-        *(item.value for item in every(selector, "matchExpressions[]")),
-    ]
-    answers = [_holds(expression, labels) for expression in expressions]
-    if is_unknown(at(selector, "matchLabels").value):
+    labelled = at(selector, "matchLabels").value
+    answers = [_holds(key, "In", [value], labels) for key, value in _mapping(labelled).items()]
+    for expression in every(selector, "matchExpressions[]"):
+        key, operator, values = (at(expression.value, name).value for name in ("key", "operator", "values"))
+        answers.append(_holds(key, operator, values if isinstance(values, list) else [values], labels))
+    if is_unknown(labelled):
         answers.append(None)
     return False if False in answers else None if None in answers else True
 
 
-def _labels(selector: Any) -> Mapping[str, Any]:
-    labels = at(selector, "matchLabels").value
-    return labels if isinstance(labels, Mapping) else {}
-
-
-def _holds(expression: Any, labels: Any) -> bool | None:
-    key, operator, values = (at(expression, name).value for name in ("key", "operator", "values"))
+def _holds(key: Any, operator: Any, values: list[Any], labels: Any) -> bool | None:
     if is_unknown(labels) or is_unknown(key) or is_unknown(operator):
         return None
-    present = isinstance(labels, Mapping) and key in labels
+    found = _mapping(labels)
     if operator in ("Exists", "DoesNotExist"):
-        return present is (operator == "Exists")
-    if not present:
+        return (key in found) is (operator == "Exists")
+    if key not in found:
         return bool(operator == "NotIn")
-    listed = values if isinstance(values, list) else [values]
-    if not is_unknown(labels[key]) and labels[key] in listed:
+    if not is_unknown(found[key]) and found[key] in values:
         return bool(operator == "In")
-    if is_unknown(labels[key]) or any(map(is_unknown, listed)):
+    if is_unknown(found[key]) or any(map(is_unknown, values)):
         return None
     return bool(operator == "NotIn")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

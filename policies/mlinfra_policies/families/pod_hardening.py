@@ -9,7 +9,8 @@ absence says nothing (see `Pod.partial`), only a bad value counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
@@ -167,18 +168,18 @@ def own_namespace_with_a_network_policy(resource: Resource, inspection: Inspecti
         yield violation(path, "the pods live in the namespace default", remedy="metadata.namespace: NAMESPACE")
     else:
         for pod in [pod for pod in found if not pod.partial] or found[-1:]:
-            covered = _is_covered(pod, resource, inspection)
+            covered = _is_covered(pod, resource, namespace, inspection)
             if covered is None:
                 yield unknown(path, f"whether a network policy selects the pods of {pod.path} is not known")
             elif not covered:
                 yield violation(path, f"no network policy of the plan selects the pods of {pod.path}")
 
 
-def _is_covered(pod: Pod, resource: Resource, inspection: Inspection) -> bool | None:
+def _is_covered(pod: Pod, resource: Resource, namespace: str | Resource, inspection: Inspection) -> bool | None:
     """Whether a network policy of the plan selects a resource's pods; None where that is not known."""
     answers = [False if inspection.complete else None]
-    for policy in inspection.of(_NETWORK_POLICY):
-        there = namespaces.same(policy, resource, inspection)
+    for policy, its_namespace in _policies(inspection):
+        there = namespaces.alike(namespace, its_namespace)
         if there is not False:
             selected = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
             if selected is None and inspection.comes_only_from(policy, "spec", resource.type):
@@ -187,6 +188,12 @@ def _is_covered(pod: Pod, resource: Resource, inspection: Inspection) -> bool | 
                 selected = None
             answers.append(there if selected else selected)
     return True if True in answers else None if None in answers else False
+
+
+@lru_cache(maxsize=1)
+def _policies(inspection: Inspection) -> Sequence[tuple[Resource, str | Resource | None]]:
+    """Return the network policies of a plan with their namespaces; asked for each pod of it."""
+    return [(policy, namespaces.of(policy, inspection)) for policy in inspection.of(_NETWORK_POLICY)]
 
 
 def _volume(volume: Value) -> Iterator[Answer]:
