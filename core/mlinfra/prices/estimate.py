@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from decimal import Context as DecimalContext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 CENT = Decimal("0.01")
 HOUR = "hour"
+_LARGE = DecimalContext(prec=200)
+"""Room for the amounts that absurd numbers make: a decimal that does not fit raises."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,11 @@ class Estimate:
         }
 
     def _total(self, *, one_off: bool) -> Dollars | None:
-        found = [item.dollars for item in self.items if item.one_off is one_off]
-        if not found and any(item.one_off is one_off and not item.unused for item in self.unpriced):
+        found = [item for item in self.items if item.one_off is one_off]
+        used = any(item.quantity.high for item in found)
+        if not used and any(item.one_off is one_off and not item.unused for item in self.unpriced):
             return None
-        return sum(found, Dollars())
+        return sum((item.dollars for item in found), Dollars())
 
 
 def estimate(
@@ -241,4 +245,4 @@ def _item(
 
 
 def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, ROUND_HALF_UP)
+    return amount.quantize(CENT, ROUND_HALF_UP, _LARGE)
