@@ -19,9 +19,9 @@ from mlinfra_policies.families.cost.amounts import in_production, is_hidden, is_
 from mlinfra_policies.families.cost.endpoints import (
     CONFIGURATION,
     ENDPOINT,
-    TARGET,
     configuration_of,
     endpoints_of,
+    targets_of,
 )
 from mlinfra_policies.families.cost.expiry import missing_expiry
 from mlinfra_policies.families.cost.training import TUNING, definitions
@@ -104,7 +104,7 @@ def deployments_have_traffic(resource: Resource, inspection: Inspection) -> Iter
     deployments = {
         str(at(each.inputs, "deploymentName").value): each
         for each in inspection.of(_ONLINE_DEPLOYMENT)
-        if resource in inspection.referred(each, at(each.inputs, "endpointName"), "endpointName", _ONLINE_ENDPOINT)
+        if _belongs(each, resource)
     }
     if is_hidden(traffic):
         yield unknown(traffic.path)
@@ -218,7 +218,7 @@ def update_is_within_the_budget(resource: Resource, inspection: Inspection) -> I
             path = "endpointConfigName"
         yield unknown(path, "what the endpoint costs is not known: its configuration is not in the stack")
         return
-    around = [resource, configuration, *inspection.of(TARGET, "pulumi:providers:*")]
+    around = [resource, configuration, *targets_of([resource], inspection), *_providers(inspection)]
     made = estimate(replace(inspection.resources, all=around), snapshot(), usage=inspection.usage)
     items = [each.dollars for each in made.items if each.resource.urn == configuration.urn and each.idle]
     low, high = (sum((getattr(each, bound) for each in items), Decimal(0)) * 2 / HOURS for bound in ("low", "high"))
@@ -268,6 +268,13 @@ def _watches(alarm: Resource, endpoint: Resource) -> bool | None:
     return None if any(is_hidden(each) for each in named) or is_hidden(Value("", wanted)) else False
 
 
+def _belongs(deployment: Resource, endpoint: Resource) -> bool:
+    """Whether a deployment names an endpoint, or its endpoint's name comes from there."""
+    name = at(endpoint.inputs, "endpointName")
+    same = is_known(name) and at(deployment.inputs, "endpointName").value == name.value
+    return same or endpoint.urn in (deployment.property_dependencies.get("endpointName") or ())
+
+
 def _kept(variant: Value) -> float | None:
     """Return how many instances a variant keeps at least; None where it is not known."""
     if not at(variant, "serverlessConfig").absent:
@@ -286,7 +293,7 @@ def _worst_case(trials: Value, jobs: Sequence[Resource], inspection: Inspection)
     count = number(trials.value)
     costs = [estimate(replace(inspection.resources, all=[*_providers(inspection), job]), snapshot()) for job in jobs]
     most = max((made.one_off.high for made in costs if made.one_off is not None), default=Decimal(0))
-    total = most * Decimal(repr(count or 1))
+    total = most * Decimal(repr(count or 1)) if most else most
     if total > Decimal(repr(budget)):
         yield violation(trials.path, f"may cost {total:,.2f} USD; the budget is {budget:,.2f}")
     elif count is None or not costs or any(made.unpriced for made in costs):

@@ -12,7 +12,7 @@ from mlinfra.policy.values import Value, at, every, is_true, number
 from mlinfra.resources import STACK_TYPE, Resource
 from mlinfra_policies.accelerators import carried, is_accelerator
 from mlinfra_policies.families.cost.amounts import compute_is, is_known
-from mlinfra_policies.families.cost.endpoints import CONFIGURATION, ENDPOINT, endpoints_of, targets_of
+from mlinfra_policies.families.cost.endpoints import CONFIGURATION, ENDPOINT, endpoints_of, targets_of_variant
 from mlinfra_policies.families.cost.training import TRAIN_JOB, TUNING, definitions, runtimes
 from mlinfra_policies.pods import Container, Pod, pods
 
@@ -91,7 +91,7 @@ def _configuration(resource: Resource, inspection: Inspection) -> Iterator[Count
     for name in ("productionVariants", "shadowProductionVariants"):
         for variant in every(resource.inputs, f"{name}[]"):
             one = total([machine(at(variant, "instanceType")), machine(at(variant, "acceleratorType"))], variant.path)
-            targets = targets_of(endpoints, at(variant, "variantName").value, inspection)
+            targets = targets_of_variant(variant, endpoints, inspection)
             numbers = [
                 at(variant, "initialInstanceCount"),
                 at(variant, "managedInstanceScaling.maxInstanceCount"),
@@ -123,7 +123,7 @@ def _deployment(resource: Resource, inspection: Inspection) -> Iterator[Count]:
     one = machine(at(resource.inputs, "properties.instanceType"))
     counts = [at(resource.inputs, "sku.capacity"), at(resource.inputs, "properties.scaleSettings.maxInstances")]
     for setting in inspection.of("azure-native:monitor:AutoscaleSetting", "azure-native:insights:AutoscaleSetting"):
-        if resource in inspection.sources(setting, "targetResourceUri"):
+        if resource.urn in (setting.property_dependencies.get("targetResourceUri") or ()):
             counts += every(setting.inputs, "profiles[].capacity.maximum")
     said = [each for each in counts if not each.absent]
     yield largest([one.times(each) for each in said] or [one])

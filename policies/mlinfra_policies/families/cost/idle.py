@@ -18,7 +18,7 @@ from mlinfra_policies.families.cost.amounts import (
     outside_production,
     seconds,
 )
-from mlinfra_policies.families.cost.endpoints import endpoints_of, targets_of
+from mlinfra_policies.families.cost.endpoints import endpoints_of, targets_of_variant
 from mlinfra_policies.pods import pods
 
 _DOMAIN = "aws:sagemaker/domain:Domain"
@@ -173,7 +173,7 @@ def _variant_scales(variant: Value, config: Resource, inspection: Inspection) ->
 def _asynchronous(variant: Value, config: Resource, inspection: Inspection) -> Iterator[Answer]:
     asynchronous = at(config.inputs, "asyncInferenceConfig")
     endpoints = endpoints_of(config, inspection)
-    targets = targets_of(endpoints, at(variant, "variantName").value, inspection)
+    targets = targets_of_variant(variant, endpoints, inspection)
     bounds = [number(at(target.inputs, "minCapacity").value) for target in targets]
     if is_hidden(asynchronous) or None in bounds:
         yield unknown(variant.path, "its lower bound is not known")
@@ -238,5 +238,5 @@ def _resolved(variable: Value, inspection: Inspection) -> Value:
     source = at(variable, "valueFrom.configMapKeyRef")
     maps = inspection.named(at(source, "name").value, "metadata.name", "kubernetes:core/v1:ConfigMap")
     data = at(maps[0].inputs, "data").value if maps else None
-    held = data.get(at(source, "key").value, UNKNOWN) if isinstance(data, Mapping) else UNKNOWN
+    held = data.get(str(at(source, "key").value), UNKNOWN) if isinstance(data, Mapping) else UNKNOWN
     return Value(variable.path, held)

@@ -172,12 +172,12 @@ def _means_spot(asked: object) -> bool | None:
         return None
     if key.absent:
         return bool(operator.value == "Exists")
-    if key.value not in _SPOT or operator.value in ("NotIn", "DoesNotExist"):
+    if str(key.value) not in _SPOT or operator.value in ("NotIn", "DoesNotExist"):
         return False
     given = values.value if isinstance(values.value, list) else [value.value]
     if value.unknown or values.unknown or any(is_hidden(Value("", each)) for each in given):
         return None
-    return operator.value == "Exists" or any(str(each).lower() == _SPOT[key.value].lower() for each in given)
+    return operator.value == "Exists" or any(str(each).lower() == _SPOT[str(key.value)].lower() for each in given)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
