@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.prices.budget import Standing
-from mlinfra.prices.estimate import Dollars, Estimate, Item
+from mlinfra.prices.estimate import Dollars, Estimate, Item, Unpriced
 from mlinfra_cli import render
 from mlinfra_cli.render import Cell, counted, text
 
@@ -35,7 +35,7 @@ def show_cost(cost: Cost) -> None:
         "assumed",
         [f"{_name(item)}: {item.assumed}" for item in estimate.items if item.assumed],
     )
-    _show_notes("not priced, and in no total", [f"{gap.item}: {gap.reason}" for gap in estimate.unpriced])
+    _show_notes("not priced, and in no total", [_gap(gap) for gap in estimate.unpriced])
     _show_notes("stated, and nothing here is billed by it", cost.unused)
     render.show(text(), *_last(cost))
 
@@ -56,8 +56,7 @@ def show_comparison(comparison: Comparison) -> None:
         lines = [line for problem in alternative.refusals for line in str(problem).splitlines()]
         _show_notes(f"{alternative.target} refuses", lines)
         if alternative.estimate is not None:
-            unpriced = [f"{gap.item}: {gap.reason}" for gap in alternative.estimate.unpriced]
-            _show_notes(f"not priced on {alternative.target}", unpriced)
+            _show_notes(f"not priced on {alternative.target}", [_gap(gap) for gap in alternative.estimate.unpriced])
 
 
 def _total(estimate: Estimate) -> Iterator[Cell]:
@@ -101,6 +100,10 @@ def _row(item: Item) -> Sequence[Cell]:
 
 def _name(item: Item) -> str:
     return f"{item.resource.name}: {item.name}"
+
+
+def _gap(gap: Unpriced) -> str:
+    return f"{gap.resource.name}: {gap.item}: {gap.reason}{'; none is stated' if gap.unused else ''}"
 
 
 def _show_notes(title: str, lines: Sequence[str]) -> None:
