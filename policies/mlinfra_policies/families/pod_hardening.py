@@ -137,7 +137,9 @@ def restricted_volumes_sysctls_and_masks(resource: Resource, inspection: Inspect
         for volume in pod.every("volumes[]"):
             yield from _volume(volume)
         for sysctl in pod.every("securityContext.sysctls[].name"):
-            yield from _bad(sysctl, lambda name: name not in _SAFE_SYSCTLS, f"{sysctl.value} is outside the safe set")
+            yield from _bad(
+                sysctl, lambda name: str(name) not in _SAFE_SYSCTLS, f"{sysctl.value} is outside the safe set"
+            )
         if isinstance(pod.annotations, Mapping):
             for name, profile in pod.annotations.items():
                 if name.startswith(_APPARMOR):
