@@ -19,7 +19,9 @@ from mlinfra_policies.families.cost.amounts import in_production, is_hidden, is_
 from mlinfra_policies.families.cost.endpoints import (
     CONFIGURATION,
     ENDPOINT,
+    ONLINE_ENDPOINT,
     configuration_of,
+    deployments_of,
     endpoints_of,
     targets_of,
 )
@@ -30,8 +32,6 @@ from mlinfra_policies.pods import pods
 _ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 _EXPERIMENT = "kubernetes:kubeflow.org/v1beta1:Experiment"
 _SERVICE = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
-_ONLINE_ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
-_ONLINE_DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
 _STANDING = (
     "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer",
     "gcp:vertex/aiPersistentResource:AiPersistentResource",
@@ -65,7 +65,7 @@ def shadow_ends(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
         yield violation(shadows.path, "shadow traffic doubles the cost, and nothing says until when it is wanted")
 
 
-@decides("ADD-02", _ONLINE_ENDPOINT)
+@decides("ADD-02", ONLINE_ENDPOINT)
 def mirror_ends(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """An endpoint that mirrors traffic says until when."""
     mirrored = every(resource.inputs, "properties.mirrorTraffic{}")
@@ -94,18 +94,14 @@ def variants_have_traffic(resource: Resource, inspection: Inspection) -> Iterato
             yield violation(weight.path, f"gets no traffic, and keeps {kept:g} paid instances")
 
 
-@decides("ADD-03", _ONLINE_ENDPOINT)
+@decides("ADD-03", ONLINE_ENDPOINT)
 def deployments_have_traffic(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """A deployment without traffic, by its share or because it is not named, keeps no instance."""
     traffic = at(resource.inputs, "properties.traffic")
     mirror = at(resource.inputs, "properties.mirrorTraffic").value
     mirrored = mirror if isinstance(mirror, Mapping) else {}
     shares = dict(traffic.value) if isinstance(traffic.value, Mapping) else {}
-    deployments = {
-        str(at(each.inputs, "deploymentName").value): each
-        for each in inspection.of(_ONLINE_DEPLOYMENT)
-        if _belongs(each, resource)
-    }
+    deployments = {str(at(each.inputs, "deploymentName").value): each for each in deployments_of(resource, inspection)}
     if is_hidden(traffic):
         yield unknown(traffic.path)
         return
@@ -266,13 +262,6 @@ def _watches(alarm: Resource, endpoint: Resource) -> bool | None:
     if endpoint.urn in sources:
         return True
     return None if any(is_hidden(each) for each in named) or is_hidden(Value("", wanted)) else False
-
-
-def _belongs(deployment: Resource, endpoint: Resource) -> bool:
-    """Whether a deployment names an endpoint, or its endpoint's name comes from there."""
-    name = at(endpoint.inputs, "endpointName")
-    same = is_known(name) and at(deployment.inputs, "endpointName").value == name.value
-    return same or endpoint.urn in (deployment.property_dependencies.get("endpointName") or ())
 
 
 def _kept(variant: Value) -> float | None:

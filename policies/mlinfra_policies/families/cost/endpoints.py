@@ -1,8 +1,9 @@
-"""Which endpoints of SageMaker use a configuration, and which autoscaling belongs to them."""
+"""Which resources refer to an endpoint or to its configuration: endpoints, autoscaling, deployments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,27 +14,44 @@ from mlinfra.resources import Resource
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 TARGET = "aws:appautoscaling/target:Target"
+ONLINE_ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
+ONLINE_DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """That resources of type `user` mean one of type `used`: `input_` says what the other one says as `name`."""
+
+    user: str
+    input_: str
+    used: str
+    name: str
+
+
+_CONFIGURED = _Reference(ENDPOINT, "endpointConfigName", CONFIGURATION, "name")
+_SCALED = _Reference(TARGET, "resourceId", ENDPOINT, "name")
+_DEPLOYED = _Reference(ONLINE_DEPLOYMENT, "endpointName", ONLINE_ENDPOINT, "endpointName")
 
 Users = Mapping[str, Sequence[Resource]]
 """By URN: the resources that refer to it."""
 
-_found: WeakKeyDictionary[Inspection, tuple[Users, Users]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Inspection, dict[_Reference, Users]] = WeakKeyDictionary()
 
 
 def endpoints_of(config: Resource, inspection: Inspection) -> Sequence[Resource]:
     """Return the endpoints of the stack that use a configuration."""
-    return _users(inspection)[0].get(config.urn, ())
+    return _users(_CONFIGURED, inspection).get(config.urn, ())
 
 
 def configuration_of(endpoint: Resource, inspection: Inspection) -> Resource | None:
     """Return the configuration of the stack that an endpoint uses."""
-    pairs = ((urn, user.urn) for urn, users in _users(inspection)[0].items() for user in users)
+    pairs = ((urn, user.urn) for urn, users in _users(_CONFIGURED, inspection).items() for user in users)
     return inspection.by_urn(next((urn for urn, user in pairs if user == endpoint.urn), ""))
 
 
 def targets_of(endpoints: Iterable[Resource], inspection: Inspection) -> list[Resource]:
     """Return the autoscaling targets of endpoints."""
-    return [target for endpoint in endpoints for target in _users(inspection)[1].get(endpoint.urn, ())]
+    return [target for endpoint in endpoints for target in _users(_SCALED, inspection).get(endpoint.urn, ())]
 
 
 def targets_of_variant(variant: Value, endpoints: Iterable[Resource], inspection: Inspection) -> list[Resource]:
@@ -41,40 +59,36 @@ def targets_of_variant(variant: Value, endpoints: Iterable[Resource], inspection
     name = at(variant, "variantName")
     wanted: Sequence[list[Any]] = ([], [name.value])
     targets = targets_of(endpoints, inspection)
-    return [target for target in targets if name.absent or name.unknown or _parts(target)[3:] in wanted]
+    if name.absent or name.unknown:
+        return targets
+    return [target for target in targets if _parts(target.inputs.get("resourceId"))[3:] in wanted]
 
 
-def _users(inspection: Inspection) -> tuple[Users, Users]:
-    """Return the endpoints by configuration, and the autoscaling targets by endpoint."""
-    if inspection not in _found:
-        endpoints, targets = inspection.of(ENDPOINT), inspection.of(TARGET)
-        by_configuration = _by_what_they_use(
-            ((each, "endpointConfigName", each.inputs.get("endpointConfigName")) for each in endpoints),
-            inspection.of(CONFIGURATION),
-        )
-        by_endpoint = _by_what_they_use(
-            ((each, "resourceId", "".join(_parts(each)[1:2])) for each in targets),
-            endpoints,
-        )
-        _found[inspection] = by_configuration, by_endpoint
-    return _found[inspection]
+def deployments_of(endpoint: Resource, inspection: Inspection) -> Sequence[Resource]:
+    """Return the deployments of the stack that belong to an online endpoint of Azure ML."""
+    return _users(_DEPLOYED, inspection).get(endpoint.urn, ())
 
 
-def _by_what_they_use(users: Iterable[tuple[Resource, str, Any]], used: Sequence[Resource]) -> Users:
-    """Return users, each with its input and the name in it, by what they use: by name, or by dependency."""
-    urns = {each.urn for each in used}
-    named = {name: each.urn for each in used if isinstance(name := each.inputs.get("name"), str)}
-    found: dict[str, list[Resource]] = {}
-    for user, input_, name in users:
-        meant = [urn for urn in user.property_dependencies.get(input_) or () if urn in urns]
-        if not meant and isinstance(name, str) and name in named and not is_unknown(name):
-            meant = [named[name]]
-        for urn in meant:
-            found.setdefault(urn, []).append(user)
-    return found
+def _users(reference: _Reference, inspection: Inspection) -> Users:
+    """Return who refers to what, by name or because an input comes from there; looked for once a stack."""
+    known = _found.setdefault(inspection, {})
+    if reference not in known:
+        used = inspection.of(reference.used)
+        urns = {each.urn for each in used}
+        named = {name: each.urn for each in used if isinstance(name := each.inputs.get(reference.name), str)}
+        found: dict[str, list[Resource]] = {}
+        for user in inspection.of(reference.user):
+            meant = [urn for urn in user.property_dependencies.get(reference.input_) or () if urn in urns]
+            value = user.inputs.get(reference.input_)
+            name = _parts(value)[1:2] if reference is _SCALED else [value]
+            if not meant and name and isinstance(name[0], str) and not is_unknown(name[0]):
+                meant = [named[name[0]]] if name[0] in named else []
+            for urn in meant:
+                found.setdefault(urn, []).append(user)
+        known[reference] = found
+    return known[reference]
 
 
-def _parts(target: Resource) -> list[str]:
-    """Return the parts of `endpoint/NAME/variant/VARIANT`, which names what a target scales; none where unknown."""
-    named = at(target.inputs, "resourceId").value
-    return [] if is_unknown(named) else str(named).split("/")
+def _parts(resource_id: Any) -> list[str]:
+    """Return the parts of `endpoint/NAME/variant/VARIANT`, which says what a target scales; none where unknown."""
+    return [] if is_unknown(resource_id) else str(resource_id).split("/")
