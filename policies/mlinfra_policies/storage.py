@@ -1,4 +1,4 @@
-"""The stores behind a platform, as far as they are part of the plan: buckets, datasets, storage accounts."""
+"""The stores behind a platform, as far as they are part of the plan: buckets and datasets."""
 
 from __future__ import annotations
 
@@ -38,13 +38,6 @@ def datasets(resource: Resource, uri: Value, inspection: Inspection) -> list[Res
         return []
     named = inspection.named(found[2], "datasetId", DATASET)
     return [each for each in named if at(each.inputs, "project").value in (None, "", UNKNOWN, found[1])]
-
-
-def storage_accounts(workspace: Resource, inspection: Inspection) -> list[Resource]:
-    """Return the storage account of a workspace of Azure, which names it by its ID, if the plan has it."""
-    said = at(workspace.inputs, "storageAccount")
-    last = said if said.unknown else Value(said.path, str(said.value or "").rpartition("/")[2])
-    return inspection.referred(workspace, last, "accountName", "azure-native:storage:StorageAccount")
 
 
 def _texts(value: Any) -> Iterator[str]:

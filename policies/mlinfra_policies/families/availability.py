@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from mlinfra.policy.inspection import Inspection, matches
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_true, number
 from mlinfra.resources import UNKNOWN, Resource
+from mlinfra_policies.azure import is_id_of
 from mlinfra_policies.pods import pods
 from mlinfra_policies.production import production_only
 from mlinfra_policies.selectors import selects
@@ -96,7 +97,7 @@ def deployments_of_azure_are_checked(resource: Resource, inspection: Inspection)
 def serving_containers_are_checked(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     for pod in pods(resource):
         for container in pod.containers():
-            if container.kind == "container" and (container.unknown or container.in_full):
+            if container.kind == "container" and container.in_full:
                 yield from _probed(Value(container.path, container.spec))
 
 
@@ -130,8 +131,8 @@ def _leaves_some(least: Value, workload: Resource, inspection: Inspection) -> It
     if replicas is None:
         yield unknown(least.path, f"the replicas of {workload.name} are known only after an up")
         return
-    kept = math.ceil(int(share[1]) / 100 * replicas) if share else number(least.value)
-    if kept is not None and replicas and kept >= replicas:
+    kept = math.ceil(int(share[1]) / 100 * replicas) if share else number(least.value) or 0
+    if 0 < replicas <= kept:
         message = f"{least.value} of {replicas:g} pods of {workload.name} must stay, so that none can be evicted"
         yield violation(least.path, message)
 
@@ -196,7 +197,7 @@ def _target(scaler: Resource, inspection: Inspection) -> Any:
     here = [each.urn for each in workloads if _namespace(each) == _namespace(scaler)]
     if here:
         return here[0]
-    return None if kind.unknown or name.unknown else (_namespace(scaler), kind.value, name.value)
+    return None if name.unknown else (_namespace(scaler), kind.value, name.value)
 
 
 @decides("AVL-04", "aws:sagemaker/featureGroup:FeatureGroup", "aws:sagemaker/modelPackageGroup:ModelPackageGroup")
@@ -254,15 +255,7 @@ def stores_of_azure_are_protected(resource: Resource, inspection: Inspection) ->
 
 def _locks(lock: Resource, resource: Resource, inspection: Inspection) -> bool | None:
     """Whether a lock keeps a resource from being deleted; None where that is not known."""
-    level, scope = at(lock.inputs, "level"), _scope(lock)
-    name = at(resource.inputs, "registryName" if "Registry" in resource.type else "workspaceName")
-    sources: Sequence[Resource] = inspection.referred(lock, scope, "", "*")
-    if scope.unknown and not sources:
-        return None
-    ends = f"{'registries' if 'Registry' in resource.type else 'workspaces'}/{name.value}".lower()
-    here = resource in sources if scope.unknown else str(scope.value).lower().rstrip("/").endswith(f"/{ends}")
-    if not here and not scope.unknown and name.unknown:
-        return None
+    here, level = is_id_of(lock, _scope(lock), resource, inspection), at(lock.inputs, "level")
     return None if here and level.unknown else here and level.value in ("CanNotDelete", "ReadOnly")
 
 

@@ -9,9 +9,10 @@ from mlinfra.policy.inspection import Inspection, plain
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_absent, is_true, is_unknown
 from mlinfra.resources import Resource
+from mlinfra_policies.azure import storage_accounts
 from mlinfra_policies.ml_types import AZURE, GOOGLE, KUBERNETES, LOCATED, ML, TAGGABLE
 from mlinfra_policies.pods import pods
-from mlinfra_policies.storage import GCS_BUCKETS, S3_BUCKETS, storage_accounts, uses
+from mlinfra_policies.storage import GCS_BUCKETS, S3_BUCKETS, uses
 
 _BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
@@ -49,12 +50,12 @@ def resources_are_in_allowed_regions(resource: Resource, inspection: Inspection)
     places = [at(resource.inputs, name) for name in ("location", "region")]
     provider = inspection.provider_of(resource)
     if provider is not None:
-        places += [at(provider.inputs, name) for name in ("region", "location", "zone")]
+        places += [at(provider.inputs, name) for name in ("region", "location")]
     own = next((place for place in places if not place.absent), None)
-    if own is None and inspection.settings.allowed_regions is not None:
+    if own is not None:
+        yield from _allowed([own, *every(resource.inputs, "regionDetails[].location")], inspection)
+    elif inspection.settings.allowed_regions is not None:
         yield unknown("region", "neither the resource nor its provider states a region")
-    replicas = every(resource.inputs, "regionDetails[].location")
-    yield from _allowed([*([] if own is None else [own]), *replicas], inspection)
 
 
 @decides("GOV-02", "kubernetes:*")
@@ -126,12 +127,12 @@ def _is_used(bucket: Resource, name: Value, scheme: str, inspection: Inspection)
 def sensitive_workspaces_are_flagged(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     tags, complete = inspection.known_tags(resource)
     classes = [tags.get(plain(name)) for name in _called("data-classification", inspection)]
-    sensitive = any(str(each).strip().lower() in _SENSITIVE for each in classes)
-    if not sensitive and (any(map(is_unknown, classes)) or (not complete and all(map(is_absent, classes)))):
+    said = [each for each in classes if not is_absent(each)]
+    if any(str(each).strip().lower() in _SENSITIVE for each in said):
+        yield from _open(resource, inspection)
+    elif any(map(is_unknown, said)) or not (said or complete):
         for answer in _open(resource, inspection):
             yield unknown("tags", f"whether its data is sensitive is known only after an up: {answer.message}")
-    elif sensitive:
-        yield from _open(resource, inspection)
 
 
 def _open(workspace: Resource, inspection: Inspection) -> Iterator[Answer]:

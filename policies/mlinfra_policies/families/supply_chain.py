@@ -25,6 +25,7 @@ _REGISTRY_ENVIRONMENT = f"{_AZURE}:RegistryEnvironmentVersion"
 _VERSIONS = (f"{_AZURE}:RegistryModelVersion", f"{_AZURE}:ModelVersion")
 _REGISTRIES = "azureml://registries/"
 _KUBERNETES = "kubernetes:*"
+_INFERENCE_SERVICE = "kubernetes:serving.kserve.io/*:InferenceService"
 
 _IMAGES: Mapping[str, Sequence[str]] = {
     _MODEL: ("primaryContainer.image", "containers[].image"),
@@ -39,12 +40,8 @@ _IMAGES: Mapping[str, Sequence[str]] = {
 }
 """By type: where images are named; those of pods are found by `pods`, those of notebooks have their tag beside them."""
 
-_FRAMEWORKS = ("sklearn", "xgboost", "lightgbm", "pmml", "onnx", "paddle", "pytorch", "tensorflow", "triton")
 _LOCATIONS: Mapping[str, Sequence[str]] = {
     _GARDEN: ("publisherModelName", "huggingFaceModelId"),
-    "kubernetes:serving.kserve.io/*:InferenceService": tuple(
-        f"spec.predictor.{name}.storageUri" for name in ("model", "huggingface", *_FRAMEWORKS)
-    ),
     "kubernetes:serving.kserve.io/*:LLMInferenceService": ("spec.model.uri",),
     "kubernetes:serving.kserve.io/*:TrainedModel": ("spec.model.storageUri",),
 }
@@ -124,12 +121,12 @@ def _json(text: Any) -> Mapping[str, Any]:
     return read if isinstance(read, Mapping) else {}
 
 
-@decides("SUP-01", *_LOCATIONS)
+@decides("SUP-01", *_LOCATIONS, _INFERENCE_SERVICE)
 def models_come_from_approved_sources(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     approved = inspection.settings.approved_model_sources
     if approved is None:
         return
-    for source in _at_paths(resource, _LOCATIONS):
+    for source in [*_at_paths(resource, _LOCATIONS), *_stored(resource)]:
         if not _readable(source):
             yield unknown(source.path)
             continue
@@ -138,6 +135,13 @@ def models_come_from_approved_sources(resource: Resource, inspection: Inspection
             names.append(f"hf://{source.value}")
         if not any(inside(name, approved) for name in names):
             yield violation(source.path, f"{source.value} is in none of the approved sources: {_listed(approved)}")
+
+
+def _stored(resource: Resource) -> list[Value]:
+    """Return where the models of an inference service are stored."""
+    containers = [container for pod in pods(resource) for container in pod.containers()]
+    found = [each.at("storageUri") for each in containers if each.kind == "model" or each.unknown]
+    return [uri for uri in found if not uri.absent]
 
 
 @decides("SUP-01", f"{_AZURE}:OnlineDeployment")
@@ -276,4 +280,4 @@ def _readable(value: Value) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(names) if names else "none"

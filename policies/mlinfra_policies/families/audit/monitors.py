@@ -122,8 +122,8 @@ def _targets(schedule: Resource, endpoint: Resource, inspection: Inspection) -> 
             name = at(deployment.inputs, "endpointName")
             found += inspection.referred(deployment, name, "endpointName", _ONLINE_ENDPOINT)
         return endpoint in found if found else None
-    names = re.findall(r"onlineEndpoints/([^/]+)/|azureml:([^:/]+):", str(target.value), re.IGNORECASE)
+    found_name = re.search(r"onlineEndpoints/([^/]+)/|azureml:([^:/]+):", str(target.value), re.IGNORECASE)
     name = at(endpoint.inputs, "endpointName")
-    if names and name.unknown:
-        return None
-    return any(str(name.value) in pair for pair in names)
+    if found_name is None or not name.unknown:
+        return found_name is not None and name.value in found_name.groups()
+    return None

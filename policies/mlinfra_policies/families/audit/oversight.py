@@ -10,6 +10,7 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_true
 from mlinfra.resources import STACK_TYPE, Resource
+from mlinfra_policies.azure import is_id_of
 from mlinfra_policies.ml_types import GOOGLE
 
 _AUDIT_CONFIGS = {
@@ -102,14 +103,7 @@ def _logs(setting: Resource, workspace: Resource, inspection: Inspection) -> boo
     """Whether a diagnostic setting logs what happens in a workspace; None where that is not known."""
     switches = every(setting.inputs, "logs[].enabled")
     on = True if any(is_true(each.value) for each in switches) else None if any(s.unknown for s in switches) else False
-    target, name = at(setting.inputs, "resourceUri"), at(workspace.inputs, "workspaceName")
-    found = inspection.referred(setting, target, "", _WORKSPACE)
-    if target.unknown:
-        here = workspace in found if found else None
-    elif name.unknown:
-        here = None
-    else:
-        here = str(target.value).lower().rstrip("/").endswith(f"/workspaces/{name.value}".lower())
+    here = is_id_of(setting, at(setting.inputs, "resourceUri"), workspace, inspection)
     return False if on is False or here is False else None if on is None or here is None else True
 
 

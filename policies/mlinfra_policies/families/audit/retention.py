@@ -9,13 +9,15 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_false, is_true, number
 from mlinfra.resources import Resource
-from mlinfra_policies.storage import S3_BUCKETS, datasets, storage_accounts
+from mlinfra_policies.azure import storage_accounts
+from mlinfra_policies.storage import S3_BUCKETS, datasets
 
 _LIFECYCLES = tuple(
     f"aws:s3/bucketLifecycleConfiguration{kind}:BucketLifecycleConfiguration{kind}" for kind in ("", "V2")
 )
 _AZURE = "azure-native:machinelearningservices"
 _DAY_IN_MS = 24 * 60 * 60 * 1000
+_SIZES = ("objectSizeGreaterThan", "objectSizeLessThan")
 _CONTAINER = "azureml-blobstore-"
 """What the name of a workspace's container begins with; the rest is the workspace's own number."""
 
@@ -70,20 +72,14 @@ def _expirations(resource: Resource, path: str, folder: str | None) -> Iterator[
 
 def _covers(rule: Value, folder: str | None) -> bool | None:
     """Whether a lifecycle rule deletes all that is in a folder; None where that is not known."""
-    sizes = ("objectSizeGreaterThan", "objectSizeLessThan")
-    narrower = (
-        "filter.tag",
-        "filter.and.tags",
-        "tags",
-        *(f"filter.{name}" for name in (*sizes, *(f"and.{s}" for s in sizes))),
-    )
-    if any(not (each := every(rule, path)[0]).absent and not each.unknown for path in narrower):
+    narrower = [f"filter.{path}" for path in ("tag", *_SIZES, "and.tags", *(f"and.{size}" for size in _SIZES))]
+    if any(not (each := every(rule, path)[0]).absent and not each.unknown for path in (*narrower, "tags")):
         return False
     prefixes = [every(rule, path)[0] for path in ("filter.prefix", "filter.and.prefix", "prefix")]
     said = [prefix for prefix in prefixes if not prefix.absent]
-    if any(prefix.unknown or folder is None for prefix in said):
-        return None
-    return all(folder is not None and folder.startswith(str(prefix.value)) for prefix in said)
+    if folder is None or any(prefix.unknown for prefix in said):
+        return None if said else True
+    return all(folder.startswith(str(prefix.value)) for prefix in said)
 
 
 @decides("AUD-04", "gcp:vertex/aiEndpoint:AiEndpoint")
@@ -161,9 +157,9 @@ def _kept(path: str, deletions: Sequence[_Deletion], unsure: bool, inspection: I
     """Yield whether records are deleted, and not too early. `unsure` says whether there may be other rules."""
     wanted = inspection.settings.log_retention_days_min
     early = [each for each in deletions if each.days is not None and each.days < wanted]
-    if any(each.covers for each in early):
-        days = min(each.days for each in early if each.covers and each.days is not None)
-        yield violation(path, f"the records are deleted after {days:g} days; at least {wanted:g} are required")
+    sure = [each.days for each in early if each.covers and each.days is not None]
+    if sure:
+        yield violation(path, f"the records are deleted after {min(sure):g} days; at least {wanted:g} are required")
     elif early or any(each.days is None for each in deletions):
         yield unknown(path, "how long the records are kept is known only after an up")
     elif not any(each.covers for each in deletions):
