@@ -30,6 +30,11 @@ class Value:
         return is_unknown(self.value)
 
     @property
+    def hidden(self) -> bool:
+        """Whether it cannot be read now: it is known only after an `up`, or a secret."""
+        return self.unknown or bool(self.value == SECRET)
+
+    @property
     def absent(self) -> bool:
         """Whether nothing is said, so that the provider's default holds: null and an empty text say nothing."""
         return is_absent(self.value)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, Judge, decides, unknown, violation
-from mlinfra.policy.values import Value, at, every
+from mlinfra.policy.values import at, every
 from mlinfra.resources import Resource
+from mlinfra_policies.azure import storage_accounts
 from mlinfra_policies.families.encryption.keys import if_said, said_of
 
 _WORKSPACE = "azure-native:machinelearningservices:Workspace"
 _COMPUTE = "azure-native:machinelearningservices:Compute"
 _DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
-_STORAGE = "azure-native:storage:StorageAccount"
 
 
 @decides("ENC-01", _WORKSPACE)
@@ -25,7 +25,7 @@ def encryption_of_a_workspace(workspace: Resource, inspection: Inspection) -> It
     """
     status = at(workspace.inputs, "encryption.status")
     vault = at(workspace.inputs, "encryption.keyVaultProperties")
-    if status.unknown:
+    if status.hidden:
         yield unknown(status.path)
     elif str(status.value).lower() != "enabled":
         yield violation(status.path, f"is {status.value or 'absent'}, not Enabled", remedy=f"{status.path}: Enabled")
@@ -67,15 +67,14 @@ def captured_by_a_deployment(deployment: Resource, inspection: Inspection) -> It
 
 
 def _storage_of_a_workspace(workspace: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """Judge the storage account that a workspace names by its ARM id, whose last part is the account's name."""
+    """Judge the storage account of a workspace."""
     id_ = at(workspace.inputs, "storageAccount")
-    name = Value(id_.path, str(id_.value or "").rpartition("/")[2])
-    accounts = inspection.referred(workspace, name, "accountName", _STORAGE)
+    accounts = storage_accounts(workspace, inspection)
     if not accounts:
         yield unknown(id_.path, "the storage account is not part of the plan")
     for account in accounts:
         source = at(account.inputs, "encryption.keySource")
-        if source.unknown:
+        if source.hidden:
             yield said_of(account, id_, unknown(source.path))
         elif str(source.value).lower() != "microsoft.keyvault":
             found = source.value or "Microsoft.Storage by default"

@@ -8,10 +8,10 @@ from typing import Any
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, Verdict, decides, unknown
 from mlinfra.policy.values import Value, at
-from mlinfra.resources import UNKNOWN, Resource
+from mlinfra.resources import Resource
 from mlinfra_policies.families.encryption.keys import if_said, said_of, without_key
+from mlinfra_policies.storage import DATASET, datasets
 
-_DATASET = "gcp:bigquery/dataset:Dataset"
 _TABLE = "gcp:bigquery/table:Table"
 
 
@@ -45,43 +45,24 @@ def features_in_a_table(group: Resource, inspection: Inspection) -> Iterator[Ans
 
 def _without_key(resource: Resource, uri: Value, inspection: Inspection) -> Iterator[Answer]:
     """Yield what is wrong with the key of the data set that an input of `resource` names."""
-    datasets = _datasets(resource, uri, inspection)
-    if not datasets:
+    found = datasets(resource, uri, inspection)
+    if not found:
         yield unknown(uri.path, "the data set is not part of the plan")
-    for dataset in datasets:
+    for dataset in found:
         key = at(dataset.inputs, "defaultEncryptionConfiguration.kmsKeyName")
         for answer in without_key(key, dataset, inspection):
             yield said_of(dataset, uri, answer)
 
 
-def _datasets(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:
-    if uri.unknown:
-        tables = _tables(resource, uri, inspection)
-        found = [dataset for table in tables for dataset in _dataset_of(table, inspection)]
-        return found or inspection.referred(resource, uri, "datasetId", _DATASET)
-    project, name, _ = _parts(uri)
-    named = inspection.referred(resource, Value(uri.path, name), "datasetId", _DATASET)
-    return [dataset for dataset in named if at(dataset.inputs, "project").value in (None, UNKNOWN, project)]
-
-
 def _tables(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:
+    """Return the table that a URI means, bq://project.dataset.table, if the plan has it."""
     if uri.unknown:
         return inspection.referred(resource, uri, "tableId", _TABLE)
-    _, dataset, name = _parts(uri)
-    named = inspection.referred(resource, Value(uri.path, name), "tableId", _TABLE)
-    return [table for table in named if dataset in _names_of_dataset(table, inspection)]
+    dataset, _, name = str(uri.value).partition(".")[2].partition(".")
+    return [table for table in inspection.named(name, "tableId", _TABLE) if dataset in _dataset(table, inspection)]
 
 
-def _dataset_of(table: Resource, inspection: Inspection) -> list[Resource]:
-    return inspection.referred(table, at(table.inputs, "datasetId"), "datasetId", _DATASET)
-
-
-def _names_of_dataset(table: Resource, inspection: Inspection) -> list[Any]:
-    said = [table, *_dataset_of(table, inspection)]
-    return [at(each.inputs, "datasetId").value for each in said]
-
-
-def _parts(uri: Value) -> tuple[str, str, str]:
-    """Return project, data set and table of bq://project.dataset.table; what is not said is empty."""
-    project, dataset, table, *_ = (*str(uri.value or "").removeprefix("bq://").split("."), "", "")
-    return project, dataset, table
+def _dataset(table: Resource, inspection: Inspection) -> list[Any]:
+    """Return what says the name of a table's data set: the table, and the data set itself."""
+    id_ = at(table.inputs, "datasetId")
+    return [id_.value, *(at(each.inputs, "datasetId").value for each in inspection.referred(table, id_, "", DATASET))]

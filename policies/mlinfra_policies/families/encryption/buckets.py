@@ -9,8 +9,8 @@ from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every
 from mlinfra.resources import Resource
 from mlinfra_policies.families.encryption.keys import said_of, without_key
+from mlinfra_policies.storage import S3_BUCKETS
 
-_BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 _ENCRYPTIONS = "aws:s3/bucketServerSideEncryptionConfiguration*:*"
 
 
@@ -19,7 +19,7 @@ def artifacts_of_a_tracking_server(server: Resource, inspection: Inspection) -> 
     """The encryption of the artifact bucket protects what a tracking server stores."""
     uri = at(server.inputs, "artifactStoreUri")
     name = Value(uri.path, str(uri.value or "").removeprefix("s3://").partition("/")[0])
-    buckets = inspection.referred(server, name, "bucket", *_BUCKETS)
+    buckets = inspection.referred(server, name, "bucket", *S3_BUCKETS)
     encryptions = [each for each in inspection.of(_ENCRYPTIONS) if _is_of(each, name, buckets, inspection)]
     for encryption in encryptions:
         for answer in _without_key(encryption, inspection):
@@ -48,7 +48,7 @@ def _is_of(encryption: Resource, name: Value, buckets: Sequence[Resource], inspe
 def _is_anyones(encryption: Resource, inspection: Inspection) -> bool:
     """Whether nobody can say which bucket a server-side encryption is of."""
     bucket = at(encryption.inputs, "bucket")
-    return bucket.unknown and not inspection.referred(encryption, bucket, "bucket", *_BUCKETS)
+    return bucket.unknown and not inspection.referred(encryption, bucket, "bucket", *S3_BUCKETS)
 
 
 def _without_key(encryption: Resource, inspection: Inspection) -> Iterator[Answer]:
@@ -56,7 +56,7 @@ def _without_key(encryption: Resource, inspection: Inspection) -> Iterator[Answe
     for rule in rules or [at(encryption.inputs, "rules")]:
         algorithm = at(rule, "applyServerSideEncryptionByDefault.sseAlgorithm")
         key = at(rule, "applyServerSideEncryptionByDefault.kmsMasterKeyId")
-        if algorithm.unknown:
+        if algorithm.hidden:
             yield unknown(algorithm.path)
         elif algorithm.value not in ("aws:kms", "aws:kms:dsse"):
             yield violation(

@@ -17,7 +17,7 @@ def disks_of_a_workbench(workbench: Resource, inspection: Inspection) -> Iterato
     boot = at(workbench.inputs, "gceSetup.bootDisk")
     for disk in (boot, *listed(at(workbench.inputs, "gceSetup.dataDisks"))):
         switch = at(disk, "diskEncryption")
-        if switch.unknown:
+        if switch.hidden:
             yield unknown(switch.path)
         elif switch.value != "CMEK":
             yield violation(

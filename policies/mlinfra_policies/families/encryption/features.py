@@ -37,4 +37,4 @@ def online_store_of_a_legacy_store(store: Resource, inspection: Inspection) -> I
     if serving.absent or number(nodes.value) == 0:
         return
     for answer in without_key(at(store.inputs, "encryptionSpec.kmsKeyName"), store, inspection):
-        yield unknown(nodes.path) if nodes.unknown else answer
+        yield unknown(nodes.path) if nodes.hidden else answer

@@ -57,8 +57,8 @@ def said_of(other: Resource, reference: Value, answer: Answer) -> Answer:
 
 
 def if_said(switch: Value, wanted: str, found: Iterable[Answer]) -> Iterator[Answer]:
-    """Yield what was found if `switch` says what is wanted; while it is unknown, nobody can say whether it matters."""
-    if switch.unknown:
+    """Yield what was found if `switch` says what is wanted; while it is hidden, nobody can say whether it matters."""
+    if switch.hidden:
         yield from (unknown(switch.path) for _ in found)
     elif str(switch.value).lower() == wanted.lower():
         yield from found
@@ -70,9 +70,9 @@ def if_on_volumes(machines: Sequence[Value], found: Iterable[Answer]) -> Iterato
     `machines` are instance types, or the settings of something that is serverless. The API of SageMaker refuses a key
     for local storage, which the hardware encrypts.
     """
-    volumes = [machine for machine in machines if machine.unknown or _takes_key(machine.value)]
+    volumes = [machine for machine in machines if machine.hidden or _takes_key(machine.value)]
     for answer in found:
-        if all(volume.unknown for volume in volumes):
+        if all(volume.hidden for volume in volumes):
             yield from (unknown(volume.path) for volume in volumes)
         else:
             yield answer

@@ -45,13 +45,13 @@ def plain_traffic(switch: Value, counts: Sequence[Value]) -> Iterator[Answer]:
     if is_true(switch.value):
         return
     if sum(number(count.value) or 0 for count in counts) >= 2:
-        if switch.unknown:
+        if switch.hidden:
             yield unknown(switch.path)
         else:
             found = "two or more instances send each other data in the clear"
             yield violation(switch.path, found, remedy=f"{switch.path}: true")
     else:
-        yield from (unknown(count.path) for count in counts if count.unknown)
+        yield from (unknown(count.path) for count in counts if count.hidden)
 
 
 def _jobs(resource: Resource) -> list[Value]:
