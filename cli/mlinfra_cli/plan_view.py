@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ _SIGNS: Mapping[Change, tuple[str, str]] = {
     Change.DELETE: ("-", "gone"),
 }
 _WORST_FIRST = (Change.MAY_REPLACE, Change.REPLACE, Change.DELETE, Change.UPDATE, Change.CREATE)
-_NOUNS = {kind.plural: re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower() for kind in Part.__subclasses__()}
+_NOUNS = {kind.plural: kind.noun() for kind in Part.__subclasses__()}
 _SERVING = {"stops serving": "danger", "may be interrupted": "attention"}
 _RAW = "resources of your own (stacks/__main__.py)"
 

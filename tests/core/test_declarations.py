@@ -113,6 +113,7 @@ def test_every_problem_of_a_declaration_is_said_at_once() -> None:
         (lambda: wrong(Entity)("a", "string", 5), "Entity('a').argument 3: has no name (found 5"),
         (lambda: wrong(Compute)(2), "Compute.cpus: has no name (found 2"),
         (lambda: wrong(Compute)(cpus=2.5), "Compute.cpus: is not valid (found 2.5, expected a valid integer"),
+        (lambda: wrong(Compute)(cpus=True), "Compute.cpus: is not valid (found True, expected a valid integer"),
         (lambda: Compute(memory_gib=0), "greater than 0"),
         (lambda: wrong(Check)("auc", ">", 1), "did you mean '>='?"),
         (lambda: Check("auc", ">=", float("nan")), "expected a finite number"),

@@ -14,6 +14,6 @@ from mlinfra.declarations.part import STRICT, Declaration
 class Compute(Declaration):
     """`cpus`: virtual CPUs; `memory_gib`: GiB; `gpus`: whole GPUs of any kind."""
 
-    cpus: Annotated[int, Field(ge=1, le=512)] = 1
-    memory_gib: Annotated[float, Field(gt=0, le=24576)] = 2
-    gpus: Annotated[int, Field(ge=0, le=16)] = 0
+    cpus: Annotated[int, Field(strict=True, ge=1, le=512)] = 1
+    memory_gib: Annotated[float, Field(strict=True, gt=0, le=24576)] = 2
+    gpus: Annotated[int, Field(strict=True, ge=0, le=16)] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -253,6 +254,11 @@ class Part(Declaration):
 
     name: Name = dataclasses.field(kw_only=False)
     renamed_from: Name | None = None
+
+    @classmethod
+    def noun(cls) -> str:
+        """Return what a person calls such a part: `model registry`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).lower()
 
     @property
     def key(self) -> str:

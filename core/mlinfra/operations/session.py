@@ -72,7 +72,7 @@ class Session:
             WrongUse: no such part, or several and none named.
         """
         found = {part.part.name: part for part in self.resolved.of_kind(kind)}
-        word = kind.plural.removesuffix("s").replace("_", " ")
+        word = kind.noun()
         if name is None and len(found) == 1:
             return next(iter(found.values()))
         if name in found:
@@ -83,5 +83,5 @@ class Session:
             hint = f" (did you mean {near!r}?)" if near else ""
             raise WrongUse(f"{self.environment.name} has no {word} {name!r}{hint}; there are: {known}")
         if found:
-            raise WrongUse(f"{self.environment.name} has several {word}s: {known}", remedy="name one of them")
+            raise WrongUse(f"{self.environment.name} has more than one {word}: {known}", remedy="name one of them")
         raise WrongUse(f"{self.environment.name} has no {word}", remedy="declare one in its stacks")
