@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +63,10 @@ class Inspection:
 
     def of(self, *types: str) -> list[Resource]:
         """Return the resources of some types (`*` stands for any text)."""
-        wanted = [token for token in self._by_type if any(matches(token, pattern) for pattern in types)]
-        return [resource for token in wanted for resource in self._by_type[token]]
+        if types not in self._of:
+            wanted = [token for token in self._by_type if any(matches(token, pattern) for pattern in types)]
+            self._of[types] = [resource for token in wanted for resource in self._by_type[token]]
+        return self._of[types].copy()
 
     def by_urn(self, urn: str) -> Resource | None:
         """Return a resource by its URN."""
@@ -83,7 +85,17 @@ class Inspection:
 
     def named(self, value: Any, path: str, *types: str) -> list[Resource]:
         """Return the resources of some types that say at `path` that they have this name."""
-        return [other for other in self.of(*types) if not is_unknown(value) and at(other.inputs, path).value == value]
+        if is_unknown(value) or not isinstance(value, Hashable):
+            return []
+        if (path, types) not in self._names:
+            # each resource may ask: a search through all of them for each would take the square of their number
+            names: dict[Any, list[Resource]] = {}
+            for other in self.of(*types):
+                name = at(other.inputs, path).value
+                if isinstance(name, Hashable):
+                    names.setdefault(name, []).append(other)
+            self._names[path, types] = names
+        return self._names[path, types].get(value, []).copy()
 
     def referred(self, resource: Resource, reference: Value, path: str, *types: str) -> list[Resource]:
         """Return the resources of some types that an input of `resource` refers to.
@@ -135,6 +147,14 @@ class Inspection:
         found: dict[str, list[Resource]] = {}
         for resource in self.resources.all:
             found.setdefault(resource.type, []).append(resource)
+    @cached_property
+    def _of(self) -> dict[tuple[str, ...], list[Resource]]:
+        return {}
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, tuple[str, ...]], dict[Any, list[Resource]]]:
+        return {}
+
         return found
 
     @cached_property
