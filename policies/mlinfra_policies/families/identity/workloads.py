@@ -9,7 +9,7 @@ from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every
 from mlinfra.resources import Resource
 from mlinfra_policies import namespaces
-from mlinfra_policies.demands import comes_from, demand, hidden, sources
+from mlinfra_policies.demands import comes_from, demand, hidden, says, sources
 from mlinfra_policies.pods import Pod, pods
 
 _USER_ASSIGNED = ("azure-native:managedidentity:UserAssignedIdentity",)
@@ -40,8 +40,8 @@ def identity_of_an_endpoint(endpoint: Resource, inspection: Inspection) -> Itera
     """An endpoint has an identity; the resource manager gives it none that is not asked for."""
     kind = at(endpoint.inputs, "identity.type")
     message = "the endpoint has no identity"
-    some = lambda value: value is not None and str(value).lower() not in ("", "none")  # noqa: E731
-    yield from demand(kind, some, message, remedy="identity: {type: SystemAssigned}")
+    none = says("None", "")
+    yield from demand(kind, lambda value: not none(value), message, remedy="identity: {type: SystemAssigned}")
 
 
 @decides("IAM-01", "kubernetes:*")

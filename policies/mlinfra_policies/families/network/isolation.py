@@ -38,15 +38,20 @@ def isolation_of_a_monitor(definition: Resource, inspection: Inspection) -> Iter
 
 @decides("NET-05", "aws:sagemaker/monitoringSchedule:MonitoringSchedule")
 def isolation_of_a_scheduled_monitor(schedule: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """A schedule holds its job definition or names one, which is judged itself where the plan has it."""
-    inline = at(schedule.inputs, "monitoringScheduleConfig.monitoringJobDefinition")
+    """A schedule holds its job definition or names one, whose word counts for the schedule as well."""
     name = at(schedule.inputs, "monitoringScheduleConfig.monitoringJobDefinitionName")
-    if name.absent or not inline.absent:
-        yield from _isolated(
-            at(schedule.inputs, "monitoringScheduleConfig.monitoringJobDefinition.networkConfig.enableNetworkIsolation")
-        )
-    elif not inspection.referred(schedule, name, "name", _DEFINITIONS):
+    if name.absent:
+        inline = "monitoringScheduleConfig.monitoringJobDefinition.networkConfig.enableNetworkIsolation"
+        yield from _isolated(at(schedule.inputs, inline))
+        return
+    definitions = inspection.referred(schedule, name, "name", _DEFINITIONS)
+    if not definitions:
         yield unknown(name.path, "names a job definition that is not part of the plan")
+    for definition in definitions:
+        for answer in isolation_of_a_monitor(definition, inspection):
+            yield Answer(
+                answer.verdict, name.path, f"job definition {definition.name}: {answer.message}", answer.remedy
+            )
 
 
 @decides("NET-09", _MODEL)
@@ -70,14 +75,13 @@ def _egress(deployment: Resource, inspection: Inspection) -> Iterator[Answer]:
         return
     name = at(deployment.inputs, "workspaceName")
     found = inspection.referred(deployment, name, "workspaceName", _WORKSPACE)
-    named = bool(found) or not name.unknown
-    modes = [at(each.inputs, "managedNetwork.isolationMode") for each in found or inspection.of(_WORKSPACE)]
+    candidates = found or (inspection.of(_WORKSPACE) if name.unknown else [])
+    modes = [at(each.inputs, "managedNetwork.isolationMode") for each in candidates]
     if found and all(_APPROVED(mode.value) for mode in modes):
         return
-    may_be_approved = any(hidden(mode) or _APPROVED(mode.value) for mode in modes) and (bool(found) or not named)
     if hidden(switch):
         yield unknown(switch.path)
-    elif may_be_approved:
+    elif any(hidden(mode) or _APPROVED(mode.value) for mode in modes):
         yield unknown(switch.path, "outbound traffic is free, unless the workspace limits it, which is not known")
     elif not found and not inspection.complete:
         yield unknown(switch.path, "outbound traffic is free, unless the workspace, which is not shown, limits it")
