@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -43,9 +44,15 @@ def _reference() -> Iterator[str]:
     yield "What `mlinfra COMMAND --help` says. [The shapes of `--json`](json.md) have a page of their own."
     yield ""
     yield from _block("mlinfra", command.get_help(context))
-    for name, found in command.commands.items():
+    yield from _commands_of(command, context)
+
+
+def _commands_of(group: typer.core.TyperGroup, context: Any) -> Iterator[str]:
+    for name, found in group.commands.items():
         inner = found.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=WIDTH)
-        yield from _block(f"mlinfra {name}", found.get_help(inner))
+        yield from _block(inner.command_path, found.get_help(inner))
+        if isinstance(found, typer.core.TyperGroup):
+            yield from _commands_of(found, inner)
 
 
 def _block(title: str, text: str) -> Iterator[str]:

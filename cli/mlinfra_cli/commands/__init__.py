@@ -18,6 +18,7 @@ from mlinfra_cli.commands import (
     logs,
     plan,
     predict,
+    prices,
     rules,
     schema,
     status,
@@ -105,3 +106,13 @@ def _options(
 
 for _name, _module in _MODULES.items():
     app.command(_name, epilog=_examples(_module), context_settings=_CONTEXT)(guarded(_name, _module.command))
+
+_prices = typer.Typer(
+    help="The list prices that estimates are made of.",
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+    rich_markup_mode=None,
+)
+_prices.callback()(lambda: None)
+_prices.command("update", epilog=_examples(prices), context_settings=_CONTEXT)(guarded("prices update", prices.command))
+app.add_typer(_prices, name="prices")

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from mlinfra.prices.book import Key, Price, PriceBook, snapshot
-from mlinfra.problems import Problem, Problems, nearest
+from mlinfra.problems import Problem, Problems, WrongUse, nearest
 
 FOLDER = "prices"
 UPDATED = ("aws.csv", "azure.csv", "gcp.csv")
@@ -40,6 +40,21 @@ def repository_book(root: Path) -> PriceBook:
     if problems:
         raise Problems(problems)
     return PriceBook([*snapshot().prices, *found]) if found else snapshot()
+
+
+def book_here() -> PriceBook:
+    """Return the book of the repository that this folder is in; outside of any, the shipped one.
+
+    Raises:
+        Problems: as `repository_book`.
+    """
+    from mlinfra.repository import Repository
+
+    try:
+        root = Repository.find().root
+    except WrongUse:
+        return snapshot()
+    return repository_book(root)
 
 
 def read_table(text: str, name: str) -> tuple[list[Price], list[Problem]]:
