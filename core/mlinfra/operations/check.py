@@ -105,20 +105,28 @@ def check_session(session: Session, after: Resources, before: Resources | None, 
         return f"{lines.environment_file}:{lines.environment[(*PATH.split('.'), str(index))]}"
 
     _refuse_unknown_rules(policies.exceptions, rules, lines)
-    inspection = inspection_for(session.environment, after, before, _settings(policies, given))
+    root = session.repository.root
+    inspection = inspection_for(session.environment, after, before, _settings(policies, given), root=root)
     name = session.environment.name
     profile = profile_for(name, given.profile or policies.profile)
     return _checked(name, inspection, profile, rules, policies.exceptions, where)
 
 
 def inspection_for(
-    environment: Environment, after: Resources, before: Resources | None = None, settings: Settings | None = None
+    environment: Environment,
+    after: Resources,
+    before: Resources | None = None,
+    settings: Settings | None = None,
+    *,
+    root: Path | None = None,
 ) -> Inspection:
-    """Return what rules look at in an environment: its budget is a setting, too."""
+    """Return what rules look at in an environment: its budget is a setting, too; `root` is its repository's folder."""
     settings = settings or environment.policies.settings
     if settings.budget_monthly_usd is None and environment.budget is not None:
         settings = settings.model_copy(update={"budget_monthly_usd": environment.budget.monthly_usd})
-    return Inspection(after, settings, before, usage=environment.usage, commitments=environment.commitments)
+    return Inspection(
+        after, settings, before, usage=environment.usage, commitments=environment.commitments, root=root
+    )  # fmt: skip
 
 
 def check_file(given: Given, root: Path) -> Checked:
@@ -131,7 +139,7 @@ def check_file(given: Given, root: Path) -> Checked:
     read = _given_resources(given)
     assert read is not None
     after, before = read
-    inspection = Inspection(after, _settings(Policies(), given), before)
+    inspection = Inspection(after, _settings(Policies(), given), before, root=root)
     profile = profile_for(inspection.stack_name, given.profile)
     return _checked(None, inspection, profile, ruleset(root), (), str)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.preview_file import read_preview, read_state_file
-from mlinfra.prices.book import snapshot
+from mlinfra.prices.book import PriceBook
 from mlinfra.prices.budget import Standing, growth, standing
 from mlinfra.prices.context import Context
 from mlinfra.prices.estimate import Dollars, Estimate, estimate, estimate_in
+from mlinfra.prices.own import book_here, repository_book
 from mlinfra.problems import MlinfraError, Problem, Problems, nearest
 from mlinfra.resources import Resources
 
@@ -86,13 +87,13 @@ def cost_of_file(preview: str | None, state: str | None) -> Cost:
 
     Raises:
         WrongUse: the file cannot be read, or is none.
+        Problems: all that is wrong with the prices of the repository that this folder is in.
     """
     after, before = _given(preview, state)
-    made = Inspection(after)
-    return Cost(
-        made.stack_name, None, estimate(made, snapshot()),
-        growth(estimate(before, snapshot()), estimate(made, snapshot())) if before is not None else None,
-    )  # fmt: skip
+    book = book_here()
+    made = estimate(after, book)
+    grown = growth(estimate(before, book), made) if before is not None else None
+    return Cost(Inspection(after).stack_name, None, made, grown)
 
 
 def cost_of_environment(repository: Repository, name: str, preview: str | None, state: str | None) -> Cost:
@@ -110,14 +111,15 @@ def cost_of_environment(repository: Repository, name: str, preview: str | None, 
         resources = _declared(session)
     else:
         resources, before = _given(preview, state)
-    _refuse_unknown_names(session.declared, resources)
+    book = repository_book(repository.root)
+    _refuse_unknown_names(session.declared, resources, book)
     context = Context(Inspection(resources), environment.usage)
-    made = estimate_in(context, snapshot(), environment.commitments)
+    made = estimate_in(context, book, environment.commitments)
     return Cost(
         name,
         environment.target,
         made,
-        growth(_estimate(before, session), made) if before is not None else None,
+        growth(_estimate(before, session, book), made) if before is not None else None,
         environment.budget.monthly_usd if environment.budget else None,
         list(_unused(context)),
     )
@@ -134,13 +136,14 @@ def compare_targets(repository: Repository, name: str) -> Comparison:
     from mlinfra.adapters import adapter_names
 
     declared = repository.load(name)
+    book = repository_book(repository.root)
     own = declared.environment.target
     parts = [part.key for declared_stack in declared.stacks for part in declared_stack.stack.parts]
     targets = [own, *(other for other in adapter_names() if other != own)]
-    return Comparison(name, parts, [_alternative(repository, declared, target) for target in targets])
+    return Comparison(name, parts, [_alternative(repository, declared, target, book) for target in targets])
 
 
-def _alternative(repository: Repository, declared: Declared, target: str) -> Alternative:
+def _alternative(repository: Repository, declared: Declared, target: str, book: PriceBook) -> Alternative:
     from dataclasses import replace
 
     from mlinfra.adapters import load_adapter
@@ -158,7 +161,7 @@ def _alternative(repository: Repository, declared: Declared, target: str) -> Alt
             environment = environment.model_copy(update=known)
         there = replace(declared, environment=environment)
         session = Session(repository, there, adapter, resolve(there, adapter))
-        return Alternative(target, _estimate(_declared(session), session))
+        return Alternative(target, _estimate(_declared(session), session, book))
     except Problems as error:
         return Alternative(target, None, error.problems)
     except MlinfraError as error:
@@ -175,9 +178,9 @@ def _declared(session: Session) -> Resources:
     return record_program(session.repository.root, session.resolved, session.adapter, project=PROJECT)
 
 
-def _estimate(resources: Resources, session: Session) -> Estimate:
+def _estimate(resources: Resources, session: Session, book: PriceBook) -> Estimate:
     environment = session.environment
-    return estimate(resources, snapshot(), usage=environment.usage, commitments=environment.commitments)
+    return estimate(resources, book, usage=environment.usage, commitments=environment.commitments)
 
 
 def _given(preview: str | None, state: str | None) -> tuple[Resources, Resources | None]:
@@ -187,13 +190,13 @@ def _given(preview: str | None, state: str | None) -> tuple[Resources, Resources
     return read_state_file(state), None
 
 
-def _refuse_unknown_names(declared: Declared, resources: Resources) -> None:
+def _refuse_unknown_names(declared: Declared, resources: Resources, book: PriceBook) -> None:
     """Refuse usage of what is not there, and commitments to services that have no price."""
     names = {part.key for stack in declared.stacks for part in stack.stack.parts}
     names |= {resource.name for resource in resources.declared() if resources.part_of(resource) is None}
     wanted: Mapping[str, tuple[Mapping[str, Any], set[str]]] = {
         "usage": (declared.environment.usage, names),
-        "commitments": (declared.environment.commitments, snapshot().services),
+        "commitments": (declared.environment.commitments, book.services),
     }
     problems = [
         declared.lines.problem(

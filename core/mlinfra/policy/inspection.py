@@ -12,6 +12,8 @@ from mlinfra.policy.values import Value, at, is_absent, is_unknown
 from mlinfra.resources import SECRET, STACK_TYPE, UNKNOWN, Resource, Resources
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlinfra.prices.usage import Commitments, UsageByName
 
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
@@ -22,7 +24,8 @@ _TAGS = ("tagsAll", "tags", "labels", "userLabels", "effectiveLabels", "pulumiLa
 class Inspection:
     """All resources of a Pulumi stack, what was there before (where it is known), and the settings of the rules.
 
-    `usage` and `commitments` are what an environment states for the estimate of its cost.
+    `usage` and `commitments` are what an environment states for the estimate of its cost; `root` is the folder of the
+    repository whose own prices count, too.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class Inspection:
         *,
         usage: UsageByName | None = None,
         commitments: Commitments | None = None,
+        root: Path | None = None,
     ) -> None:
         self.resources = resources
         self.settings = settings or Settings()
         self.before = before
         self.usage = usage or {}
         self.commitments = commitments or {}
+        self.root = root
 
     @property
     def complete(self) -> bool:

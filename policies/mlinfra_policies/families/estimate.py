@@ -10,6 +10,7 @@ from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.prices.book import snapshot
 from mlinfra.prices.budget import Standing, growth, standing
 from mlinfra.prices.estimate import Estimate, Unpriced, estimate
+from mlinfra.prices.own import repository_book
 from mlinfra.resources import STACK_TYPE, Resource, Resources
 
 _PATHS: Mapping[str, str] = {
@@ -82,7 +83,8 @@ def _estimate(inspection: Inspection) -> Estimate:
 
 
 def _estimate_of(resources: Resources, inspection: Inspection) -> Estimate:
-    return estimate(resources, snapshot(), usage=inspection.usage, commitments=inspection.commitments)
+    book = repository_book(inspection.root) if inspection.root else snapshot()
+    return estimate(resources, book, usage=inspection.usage, commitments=inspection.commitments)
 
 
 def _gaps_of_change(after: Resources, made: Estimate, before: Resources, old: Estimate) -> list[Unpriced]:
