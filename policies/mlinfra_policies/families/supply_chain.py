@@ -10,7 +10,7 @@ from typing import Any
 from mlinfra.policy.inspection import Inspection, matches
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_absent, is_unknown
-from mlinfra.resources import SECRET, Resource
+from mlinfra.resources import Resource
 from mlinfra_policies.pods import pods
 from mlinfra_policies.references import image, inside
 
@@ -71,7 +71,7 @@ def _approved(resource: Resource, package: Value, inspection: Inspection) -> Ite
     else:
         everything = map(_package, inspection.of(_PACKAGE, _CLOUD_CONTROL))
         packages = [each for each in everything if each is not None and _is_named(each, str(package.value))]
-    if not packages and not _readable(package):
+    if not packages and package.hidden:
         yield unknown(package.path)
     for described in packages:
         status = described if is_unknown(described) else described.get("status")
@@ -127,7 +127,7 @@ def models_come_from_approved_sources(resource: Resource, inspection: Inspection
     if approved is None:
         return
     for source in [*_at_paths(resource, _LOCATIONS), *_stored(resource)]:
-        if not _readable(source):
+        if source.hidden:
             yield unknown(source.path)
             continue
         names = [str(source.value)]
@@ -152,9 +152,9 @@ def models_of_azure_come_from_registries(resource: Resource, inspection: Inspect
     shared = [each for each in versions if matches(each.type, _VERSIONS[0])]
     if model.absent:
         return
-    if _readable(model) and not str(model.value).startswith(_REGISTRIES):
+    if not model.hidden and not str(model.value).startswith(_REGISTRIES):
         yield violation(model.path, f"{model.value} comes from no registry", remedy=remedy)
-    elif _readable(model):
+    elif not model.hidden:
         yield from _from_registry(model.path, str(model.value), inspection)
     elif versions and not shared:
         yield violation(model.path, "the model comes from a workspace, and from no registry", remedy=remedy)
@@ -180,7 +180,7 @@ def _from_registry(path: str, model: str, inspection: Inspection) -> Iterator[An
 @decides("SUP-02", *_IMAGES, _KUBERNETES)
 def images_are_pinned(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     for each in _images(resource):
-        if not _readable(each):
+        if each.hidden:
             yield unknown(each.path)
         elif not image(str(each.value)).pinned:
             found = "the tag latest" if image(str(each.value)).tag else "neither tag nor digest"
@@ -191,11 +191,11 @@ def images_are_pinned(resource: Resource, inspection: Inspection) -> Iterator[An
 def containers_of_notebooks_are_pinned(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     container = at(resource.inputs, "gceSetup.containerImage")
     [repository], [tag] = every(container, "repository"), every(container, "tag")
-    if container.absent or (_readable(repository) and image(str(repository.value)).digest):
+    if container.absent or (not repository.hidden and image(str(repository.value)).digest):
         return
     if tag.absent:
         yield violation(tag.path, "no tag is said, which means latest")
-    elif not _readable(tag):
+    elif tag.hidden:
         yield unknown(tag.path)
     elif tag.value == "latest":
         yield violation(tag.path, "the tag is latest")
@@ -206,7 +206,7 @@ def environments_are_pinned(resource: Resource, inspection: Inspection) -> Itera
     environment = at(resource.inputs, "properties.environmentId")
     if environment.absent:
         return
-    if not _readable(environment):
+    if environment.hidden:
         sources = inspection.sources(resource, "properties")
         versions = (_ENVIRONMENT, _REGISTRY_ENVIRONMENT)
         if not any(matches(source.type, version) for source in sources for version in versions):
@@ -228,7 +228,7 @@ def images_come_from_allowed_registries(resource: Resource, inspection: Inspecti
     repository = at(resource.inputs, "gceSetup.containerImage.repository")
     found = [repository] if matches(resource.type, _WORKBENCH) and not repository.absent else _images(resource)
     for each in found:
-        if not _readable(each):
+        if each.hidden:
             yield unknown(each.path)
         elif not image(str(each.value)).inside(allowed):
             yield violation(
@@ -240,7 +240,7 @@ def images_come_from_allowed_registries(resource: Resource, inspection: Inspecti
 def notebooks_of_sagemaker_run_a_supported_platform(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     platform = at(resource.inputs, "platformIdentifier")
     supported = inspection.settings.supported_notebook_platforms
-    if not platform.absent and not _readable(platform):
+    if platform.hidden:
         yield unknown(platform.path)
     elif platform.value not in supported:
         found = "no platform is named" if platform.absent else f"{platform.value} is not supported"
@@ -273,10 +273,6 @@ def _at_paths(resource: Resource, table: Mapping[str, Sequence[str]]) -> list[Va
     paths = next((paths for pattern, paths in table.items() if matches(resource.type, pattern)), ())
     found = {value.path: value for path in paths for value in every(resource.inputs, path) if not value.absent}
     return list(found.values())
-
-
-def _readable(value: Value) -> bool:
-    return not value.unknown and isinstance(value.value, str) and value.value != SECRET
 
 
 def _listed(names: Sequence[str]) -> str:

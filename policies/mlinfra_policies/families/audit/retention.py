@@ -50,7 +50,6 @@ def records_of_sagemaker_are_kept_and_deleted(resource: Resource, inspection: In
         place = at(lifecycle.inputs, "bucket")
         if buckets[0] in inspection.referred(lifecycle, place, "bucket", *S3_BUCKETS):
             deletions += _expirations(lifecycle, "rules[]", folder)
-            unsure = unsure or at(lifecycle.inputs, "rules").unknown
         elif place.unknown and not inspection.referred(lifecycle, place, "", *S3_BUCKETS):
             unsure = True
     yield from _kept(target.path, deletions, unsure, inspection)
@@ -66,7 +65,7 @@ def _expirations(resource: Resource, path: str, folder: str | None) -> Iterator[
         [days], [date] = every(rule, "expiration.days"), every(rule, "expiration.date")
         off = status.value == "Disabled" or is_false(enabled.value)
         covers = _covers(rule, folder)
-        if not rule.unknown and not off and not (days.absent and date.absent) and covers is not False:
+        if not off and not (days.absent and date.absent) and covers is not False:
             yield _Deletion(number(days.value), None if status.unknown or enabled.unknown else covers)
 
 
@@ -118,7 +117,6 @@ def records_of_azure_are_kept_and_deleted(resource: Resource, inspection: Inspec
         place = at(policy.inputs, "accountName")
         if account in inspection.referred(policy, place, "accountName", account.type):
             deletions += _deletions(policy)
-            unsure = unsure or at(policy.inputs, "policy.rules").unknown
         elif place.unknown and not inspection.referred(policy, place, "", account.type):
             unsure = True
     yield from _kept(collector.path, deletions, unsure, inspection)
@@ -141,7 +139,7 @@ def _deletions(policy: Resource) -> Iterator[_Deletion]:
         ]
         said = [age for age in ages if not age.absent]
         covers = _covers_container(every(rule, "definition.filters.prefixMatch[]"))
-        if not rule.unknown and said and not is_false(switch.value) and tags.absent and covers is not False:
+        if said and not is_false(switch.value) and (tags.absent or tags.unknown) and covers is not False:
             yield _Deletion(number(said[0].value), None if switch.unknown else covers)
 
 
