@@ -267,7 +267,7 @@ def by_urn(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the resources of an exported deployment without the moments at which the engine wrote them."""
     return {
         resource["urn"]: {name: value for name, value in resource.items() if name not in ("created", "modified")}
-        for resource in deployment["resources"]
+        for resource in deployment.get("resources", ())
     }
 
 

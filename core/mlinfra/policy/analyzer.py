@@ -140,6 +140,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
             parent=item.parent,
             dependencies=sorted(item.dependencies),
             protect=item.options.protect,
+            custom=bool(item.provider.urn) or item.type.startswith("pulumi:providers:"),
             provider=f"{item.provider.urn}::" if item.provider.urn else "",
             property_dependencies={key: sorted(value.urns) for key, value in item.propertyDependencies.items()},
         )
