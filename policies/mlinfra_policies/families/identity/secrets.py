@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
@@ -53,9 +55,8 @@ _IN_PODS = "valueFrom: {secretKeyRef: {name: …, key: …}}"
 @decides("IAM-06", *_VARIABLES)
 def secrets_in_variables(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """Values of variables and parameters."""
-    for path in _VARIABLES[_known(resource.type)]:
-        for place in every(resource.inputs, path):
-            yield from _in(place)
+    places = [place for path in _VARIABLES[_known(resource.type)] for place in every(resource.inputs, path)]
+    yield from _unless_marked(resource, (answer for place in places for answer in _in(place)))
 
 
 @decides("IAM-06", *_SCRIPTS)
@@ -68,7 +69,8 @@ def secrets_in_scripts(resource: Resource, inspection: Inspection) -> Iterator[A
 @decides("IAM-06", _MODEL_GARDEN)
 def secret_of_hugging_face(endpoint: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The token that a model is fetched with."""
-    yield from _judged("huggingFaceAccessToken", at(endpoint.inputs, "modelConfig.huggingFaceAccessToken"))
+    token = at(endpoint.inputs, "modelConfig.huggingFaceAccessToken")
+    yield from _unless_marked(endpoint, _judged("huggingFaceAccessToken", token))
 
 
 @decides("IAM-06", "kubernetes:*")
@@ -76,8 +78,15 @@ def secrets_in_pods(workload: Resource, inspection: Inspection) -> Iterator[Answ
     """Variables of every container of every pod."""
     for pod in pods(workload):
         for container in pod.containers():
-            for answer in _in(container.at("env")):
-                yield Answer(answer.verdict, answer.path, answer.message, _IN_PODS)
+            for answer in _unless_marked(workload, _in(container.at("env"))):
+                yield replace(answer, remedy=_IN_PODS)
+
+
+def _unless_marked(resource: Resource, answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield answers without those on inputs that the program marks secret as a whole: nothing stands there plainly."""
+    for answer in answers:
+        if resource.inputs.get(re.split(r"[.\[]", answer.path, maxsplit=1)[0]) != SECRET:
+            yield answer
 
 
 def _in(place: Value, name: str = "") -> Iterator[Answer]:

@@ -46,8 +46,11 @@ def identity_of_an_endpoint(endpoint: Resource, inspection: Inspection) -> Itera
 
 @decides("IAM-01", "kubernetes:*")
 def account_of_a_pod(workload: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """Every pod runs as a service account of its own, which does not rule the cluster."""
-    for pod in pods(workload):
+    """Every pod runs as a service account of its own, which does not rule the cluster.
+
+    A serving runtime has no field for one: the service that uses it has.
+    """
+    for pod in pods(workload) if not workload.type.endswith("ServingRuntime") else ():
         yield from _account(pod, workload, inspection)
 
 
