@@ -113,3 +113,12 @@ def test_no_type_is_priced_and_free() -> None:
         assert found
         exact = {row["type"] for row in rows("free.csv")}
         assert exact & set(found) == set()
+
+
+def test_every_aws_type_that_a_rule_decides_on_is_priced_or_free() -> None:
+    from mlinfra_policies.catalogue import rules
+
+    types = {token for rule in rules() for decision in rule.decisions for token in decision.types}
+    named = {token for token in types if token.startswith("aws:") and "*" not in token}
+    assert len(named) > 30
+    assert sorted(token for token in named if not (pricer_of(token) or free_of(token))) == []

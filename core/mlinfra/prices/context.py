@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.values import at
@@ -15,6 +15,8 @@ from mlinfra.resources import Resource
 
 if TYPE_CHECKING:
     from mlinfra.prices.usage import UsageByName
+
+T = TypeVar("T")
 
 ASSUMED_REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 """Where prices are taken from when nothing says where a resource is; what is made of this is labelled assumed."""
@@ -39,6 +41,14 @@ class Context:
         self.usage = usage or {}
         self.asked: set[tuple[str, str]] = set()
         """Which fields of which usage the prices have asked for."""
+        self._once: dict[Any, Any] = {}
+
+    def once(self, make: Callable[[Context], T]) -> T:
+        """Return what a function makes of this context, made once: an index that many resources look things up in."""
+        if make not in self._once:
+            self._once[make] = make(self)
+        found: T = self._once[make]
+        return found
 
     def region(self, resource: Resource) -> Region:
         """Return where a resource is: by itself, by its provider, by the stack's settings, else assumed.

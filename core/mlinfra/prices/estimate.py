@@ -58,7 +58,7 @@ class Item:
     idle: bool
     assumed: str
 
-    @property
+    @cached_property
     def dollars(self) -> Dollars:
         """What it costs, a month or once."""
         quantity = self.quantity.times(self.usd * self.factor)

@@ -65,7 +65,12 @@ def volume(resource: Resource, context: Context) -> Iterator[Answer]:
     yield Use(_key("EC2/EKS node", "storage", f"EBS {kind}"), exactly(amount(at(resource.inputs, "size"))))
 
 
-@priced("aws:kms/key:Key", "aws:kms/replicaKey:ReplicaKey", "aws:kms/externalKey:ExternalKey")
+@priced(
+    "aws:kms/key:Key",
+    "aws:kms/replicaKey:ReplicaKey",
+    "aws:kms/externalKey:ExternalKey",
+    "aws:kms/replicaExternalKey:ReplicaExternalKey",
+)
 def key(resource: Resource, context: Context) -> Iterator[Answer]:
     """The key, and the requests that are stated."""
     yield Use(_key("KMS", "key", "key", "month"), exactly(1))

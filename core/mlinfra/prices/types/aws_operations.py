@@ -8,10 +8,17 @@ from decimal import Decimal
 from mlinfra.policy.values import at, number
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import Answer, Use, exactly, known, priced
+from mlinfra.prices.registry import Answer, Free, Gap, Use, exactly, known, priced
 from mlinfra.resources import Resource
 
 _A_MILLIONTH = Decimal("0.000001")
+_DESCRIPTIONS = {
+    f"AWS::SageMaker::{name}"
+    for name in (
+        *("ModelPackage", "ModelPackageGroup", "ModelCard", "DataQualityJobDefinition", "ModelQualityJobDefinition"),
+        *("ModelBiasJobDefinition", "ModelExplainabilityJobDefinition", "Pipeline", "Model"),
+    )
+}
 
 
 def _key(service: str, component: str, item: str, unit: str) -> Key:
@@ -35,6 +42,31 @@ def alarm(resource: Resource, context: Context) -> Iterator[Answer]:
     period = number(known(at(resource.inputs, "period")))
     item = "high-resolution alarm" if period is not None and period < 60 else "standard alarm"
     yield Use(_key("CloudWatch", "alarms", item, "month"), exactly(1))
+
+
+@priced("aws:cloudwatch/logMetricFilter:LogMetricFilter")
+def metric_filter(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The metric that the filter makes; with dimensions there is one for each of their values."""
+    yield Use(_key("CloudWatch", "metrics", "custom metric", "month"), exactly(1))
+
+
+@priced("aws:ssm/parameter:Parameter")
+def parameter(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The parameter, where it is an advanced one."""
+    if known(at(resource.inputs, "tier"), "Standard") == "Standard":
+        yield Free("a standard parameter is free", "https://aws.amazon.com/systems-manager/pricing/")
+        return
+    yield Use(_key("Systems Manager", "parameter", "advanced parameter", "month"), exactly(1))
+
+
+@priced("aws:cloudcontrol/resource:Resource")
+def any_resource(resource: Resource, context: Context) -> Iterator[Answer]:
+    """A type of AWS's own that Pulumi's provider lacks: free where it is a description of the model registry's."""
+    name = str(known(at(resource.inputs, "typeName"), "a resource"))
+    if name in _DESCRIPTIONS:
+        yield Free("a description; what runs by it is billed", "https://aws.amazon.com/sagemaker/ai/pricing/")
+    else:
+        yield Gap(name, "nobody has said what it costs")
 
 
 @priced("aws:cloudwatch/compositeAlarm:CompositeAlarm")

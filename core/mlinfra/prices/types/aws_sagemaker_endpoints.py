@@ -3,7 +3,7 @@ refer to an endpoint's variant by its resource id, say between how many instance
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -57,7 +57,7 @@ def endpoint(resource: Resource, context: Context) -> Iterator[Answer]:
 @priced(CONFIGURATION)
 def configuration(resource: Resource, context: Context) -> Iterator[Answer]:
     """The variants, once for each endpoint of the stack that refers to the configuration."""
-    endpoints: list[Resource | None] = list(_endpoints_of(resource, context))
+    endpoints: list[Resource | None] = list(context.once(_users).get(resource.urn, ()))
     if not endpoints and context.inspection.complete:
         yield Free("no endpoint uses it")
         return
@@ -140,26 +140,33 @@ def _target(
     """Return the bounds that an autoscaling target gives a variant of an endpoint; None where there is no target."""
     if user is None:
         return None
-    name, named = at(user.inputs, "name"), at(variant, "variantName").value
+    targets, named = context.once(_targets), at(variant, "variantName").value
+    found = targets.get((dimension, f"endpoint/{at(user.inputs, 'name').value}/variant/{named}"))
+    if found is None and (found := targets.get((dimension, user.urn))) is not None and variants > 1:
+        raise AmountNotKnown("which variant is scaled is known only after an up (resourceId)")
+    if found is None:
+        return None
+    low = amount(at(found.inputs, "minCapacity"))
+    return low, max(low, amount(at(found.inputs, "maxCapacity")))
+
+
+def _targets(context: Context) -> Mapping[tuple[str, str], Resource]:
+    """Return the autoscaling targets by dimension and resource id; where that is not known, by endpoint."""
+    found: dict[tuple[str, str], Resource] = {}
     for target in context.inspection.of(TARGET):
-        if at(target.inputs, "scalableDimension").value != dimension:
-            continue
-        resource_id = at(target.inputs, "resourceId")
+        dimension, resource_id = at(target.inputs, "scalableDimension").value, at(target.inputs, "resourceId")
         if resource_id.unknown:
-            if user not in context.inspection.sources(target, "resourceId"):
-                continue
-            if variants > 1:
-                raise AmountNotKnown("which variant is scaled is known only after an up (resourceId)")
-        elif name.absent or resource_id.value != f"endpoint/{name.value}/variant/{named}":
-            continue
-        low = amount(at(target.inputs, "minCapacity"))
-        return low, max(low, amount(at(target.inputs, "maxCapacity")))
-    return None
+            sources = context.inspection.sources(target, "resourceId")
+            found.update({(str(dimension), source.urn): target for source in sources if source.type == ENDPOINT})
+        else:
+            found[str(dimension), str(resource_id.value)] = target
+    return found
 
 
-def _endpoints_of(configuration: Resource, context: Context) -> list[Resource]:
-    return [
-        endpoint
-        for endpoint in context.inspection.of(ENDPOINT)
-        if configuration in (context.refer_to(endpoint, "endpointConfigName", CONFIGURATION, "name") or ())
-    ]
+def _users(context: Context) -> Mapping[str, list[Resource]]:
+    """Return the endpoints that refer to each configuration, by its URN."""
+    found: dict[str, list[Resource]] = {}
+    for endpoint in context.inspection.of(ENDPOINT):
+        for used in context.refer_to(endpoint, "endpointConfigName", CONFIGURATION, "name") or ():
+            found.setdefault(used.urn, []).append(endpoint)
+    return found
