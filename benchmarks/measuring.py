@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+INSTALL_SECONDS = 300
 LEFT_OUT = ("PYTHON", "PULUMI_BACKEND_URL", "PULUMI_CONFIG", "MLINFRA_REPOSITORY")
 """Variables that would measure something else: bytecode that is not kept, another state, another repository."""
 
@@ -115,3 +119,24 @@ def percentile(values: Sequence[float], share: float) -> float:
     """Return the smallest value that `share` of all (0 to 1) do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def installed(peer: str) -> Path | str:
+    """Return a peer's executable, in a virtual environment of its own that is made if need be, or why there is none."""
+    folder = ROOT / ".cache" / "benchmarks" / peer
+    executable = folder / "bin" / peer
+    if executable.is_file():
+        return executable
+    uv = shutil.which("uv") or str(ROOT / ".cache" / "uv" / "bin" / "uv")
+    if not Path(uv).is_file():
+        return "there is no uv to install it with"
+    make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
+    fill = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python"), peer]
+    for command in (make, fill):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            return f"installing it took more than {INSTALL_SECONDS} s"
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or ["uv did not say why"])[-1]
+    return executable if executable.is_file() else "its package brings no such command"

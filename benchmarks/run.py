@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import checking
 import offline_plan
 import online_lookup
 import serving_latency
@@ -26,6 +27,7 @@ from measuring import Result, machine
 BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "start-up": start_up.run,
     "plan": offline_plan.run,
+    "check": checking.run,
     "up": unchanged_up.run,
     "serving": serving_latency.run,
     "features": online_lookup.run,

@@ -7,28 +7,24 @@ get a virtual environment each in `.cache/benchmarks`; one that cannot be instal
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from measuring import Result, Spent, cpu, in_turn, spend, variables, wall
+from measuring import Result, Spent, cpu, in_turn, installed, spend, variables, wall
 
 ROUNDS = 10
 MOST_SECONDS = 0.25
-ROOT = Path(__file__).resolve().parents[1]
 PEERS = {"metaflow": ["--help"], "dstack": ["--help"]}
-INSTALL_SECONDS = 300
 
 
 def run() -> Iterator[Result]:
     """Measure ours and the peers' in turn."""
     commands = {"mlinfra": [str(Path(sys.executable).with_name("mlinfra")), "--help"]}
     for peer, arguments in PEERS.items():
-        executable = _installed(peer)
+        executable = installed(peer)
         if isinstance(executable, Path):
             commands[peer] = [str(executable), *arguments]
         else:
@@ -53,24 +49,3 @@ def run() -> Iterator[Result]:
 
 def _shown(peer: str, times: list[Spent]) -> str:
     return f"{peer} --help {wall(times):.2f} s ({cpu(times):.2f} s CPU)"
-
-
-def _installed(peer: str) -> Path | str:
-    """Return a peer's executable, installed if need be, or why there is none."""
-    folder = ROOT / ".cache" / "benchmarks" / peer
-    executable = folder / "bin" / peer
-    if executable.is_file():
-        return executable
-    uv = shutil.which("uv") or str(ROOT / ".cache" / "uv" / "bin" / "uv")
-    if not Path(uv).is_file():
-        return "there is no uv to install it with"
-    make = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
-    fill = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder / "bin" / "python"), peer]
-    for command in (make, fill):
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            return f"installing it took more than {INSTALL_SECONDS} s"
-        if done.returncode:
-            return (done.stderr.strip().splitlines() or ["uv did not say why"])[-1]
-    return executable if executable.is_file() else "its package brings no such command"

@@ -1,0 +1,180 @@
+"""How long `mlinfra check --preview` takes: start to finish on a small file, and all rules on many resources.
+
+The many resources are those of the rules' own examples, over and over, so that every rule has something to judge.
+Beside checkov, on the Kubernetes manifests of the same Deployments; it gets a virtual environment in
+`.cache/benchmarks`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from measuring import Result, Spent, cpu, in_turn, installed, ratios, spend, variables, wall
+
+from mlinfra.policy.check import check
+from mlinfra.policy.inspection import Inspection
+from mlinfra.preview_file import read_preview
+from mlinfra.resources import Resource
+from mlinfra_policies.catalogue import rules
+from mlinfra_policies.examples import examples
+
+ROUNDS = 5
+SMALL, MANY, VERY_MANY = 3, 1_000, 10_000
+MOST_SECONDS_START_TO_FINISH = 0.6
+MOST_SECONDS_OF_MANY = 1.0
+MOST_TIMES_AS_LONG = 12.0
+"""For ten times as many resources: linear, with some room for what else the machine does."""
+
+_CHECKOV = ["--framework", "kubernetes", "--quiet", "--compact", "--skip-download", "--soft-fail", "--output", "json"]
+
+
+def run() -> Iterator[Result]:
+    """Measure start to finish, the growth with the number of resources, and checkov beside it."""
+    with tempfile.TemporaryDirectory(prefix="mlinfra-bench-") as name:
+        yield from _grown(Path(name))
+        peer = installed("checkov")
+        if isinstance(peer, str):
+            print(f"checking: checkov is left out: {peer}")
+        yield from (_beside(Path(name), number, peer if isinstance(peer, Path) else None) for number in (SMALL, MANY))
+
+
+def _grown(folder: Path) -> Iterator[Result]:
+    seconds: dict[int, float] = {}
+    findings: dict[int, int] = {}
+    for number in (MANY, VERY_MANY):
+        file = folder / f"{number}.json"
+        file.write_text(json.dumps(_preview(list(islice(_resources(), number)))), encoding="utf-8")
+        after, before = read_preview(file)
+        times = []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            findings[number] = len(check(Inspection(after, before=before), rules()))
+            times.append(time.perf_counter() - started)
+        seconds[number] = min(times)
+    times_as_long = seconds[VERY_MANY] / seconds[MANY]
+    yield Result(
+        f"all rules, {MANY:,} resources",
+        f"{seconds[MANY]:.2f} s at best of {ROUNDS}, {findings[MANY]:,} findings of {len(rules())} rules",
+        "-",
+        "-",
+        f"< {MOST_SECONDS_OF_MANY:g} s",
+        seconds[MANY] < MOST_SECONDS_OF_MANY,
+    )
+    yield Result(
+        f"all rules, {VERY_MANY:,} resources",
+        f"{seconds[VERY_MANY]:.2f} s at best of {ROUNDS}, {findings[VERY_MANY]:,} findings",
+        f"{MANY:,} resources {seconds[MANY]:.2f} s",
+        f"{times_as_long:.1f} ×",
+        f"≤ {MOST_TIMES_AS_LONG:g} ×",
+        times_as_long <= MOST_TIMES_AS_LONG,
+    )
+
+
+def _beside(folder: Path, number: int, peer: Path | None) -> Result:
+    manifests = [_deployment(each) for each in range(number)]
+    made = [
+        Resource(f"urn:pulumi:dev::bench::{_TYPE}::{each['metadata']['name']}", _TYPE, each["metadata"]["name"], each)
+        for each in manifests
+    ]
+    preview, manifest = folder / "preview.json", folder / "manifests" / "all.yaml"
+    manifest.parent.mkdir(exist_ok=True)
+    preview.write_text(json.dumps(_preview(made)), encoding="utf-8")
+    manifest.write_text("\n---\n".join(json.dumps(each, indent=1) for each in manifests), encoding="utf-8")
+    mlinfra = str(Path(sys.executable).with_name("mlinfra"))
+    commands = {"mlinfra": [mlinfra, "check", "--preview", str(preview), "--json"]}
+    if peer is not None:
+        commands["checkov"] = [str(peer), "--file", str(manifest), *_CHECKOV]
+    environment = variables(HOME=str(folder))
+    spent = in_turn({name: partial(spend, line, folder, environment) for name, line in commands.items()}, ROUNDS)
+    ours = spent["mlinfra"]
+    best = min(one.wall for one in ours)
+    theirs = spent.get("checkov")
+    small = number == SMALL
+    return Result(
+        f"check --preview, {number:,} Deployments",
+        f"{best:.2f} s at best of {ROUNDS} (median {wall(ours):.2f} s, {cpu(ours):.2f} s CPU)",
+        f"checkov {wall(theirs):.2f} s ({cpu(theirs):.2f} s CPU)" if theirs else "no peer",
+        _shown(ours, theirs) if theirs else "-",
+        f"< {MOST_SECONDS_START_TO_FINISH} s" if small else "-",
+        best < MOST_SECONDS_START_TO_FINISH if small else None,
+    )
+
+
+def _shown(ours: Sequence[Spent], theirs: Sequence[Spent]) -> str:
+    of_wall, of_cpu = ratios(ours, theirs)
+    return f"{of_wall:.2f} × checkov ({of_cpu:.2f} × CPU)"
+
+
+_TYPE = "kubernetes:apps/v1:Deployment"
+
+
+def _resources() -> Iterator[Resource]:
+    """Yield the resources of all examples without an end, each with a URN of its own."""
+    every = [
+        (f"-{example.rule}-{example.number}", resource)
+        for rule in rules()
+        for example in examples(rule.id)
+        for resource in example.inspection().resources.all
+    ]
+    for turn in count():
+        for suffix, resource in every:
+            yield _renamed(resource, f"{suffix}-{turn}")
+
+
+def _renamed(resource: Resource, suffix: str) -> Resource:
+    provider, _, id_ = resource.provider.rpartition("::")
+    return Resource(
+        resource.urn + suffix,
+        resource.type,
+        resource.name + suffix,
+        resource.inputs,
+        provider=f"{provider}{suffix}::{id_}" if provider else "",
+        property_dependencies={
+            key: [urn + suffix for urn in urns] for key, urns in resource.property_dependencies.items()
+        },
+    )
+
+
+def _preview(made: Sequence[Resource]) -> Mapping[str, Any]:
+    states = [
+        {
+            "urn": resource.urn,
+            "type": resource.type,
+            "custom": True,
+            "inputs": resource.inputs,
+            "provider": resource.provider,
+            "propertyDependencies": resource.property_dependencies,
+        }
+        for resource in made
+    ]
+    steps = [{"op": "create", "urn": state["urn"], "newState": state} for state in states]
+    return {"steps": steps, "changeSummary": {"create": len(steps)}}
+
+
+def _deployment(number: int) -> dict[str, Any]:
+    """Return a Deployment that breaks no mandatory rule, and some of the others."""
+    name = f"flights-{number}"
+    hardened = {"runAsNonRoot": True, "allowPrivilegeEscalation": False}
+    container = {"name": "server", "image": f"registry.example.com/{name}:1.0", "securityContext": hardened}
+    labels = {"app": name, "environment": "dev", "owner": "ml"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "serving", "labels": labels},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"serviceAccountName": name, "automountServiceAccountToken": False, "containers": [container]},
+            },
+        },
+    }
