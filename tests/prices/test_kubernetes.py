@@ -167,6 +167,55 @@ def test_a_model_of_a_service_requests_for_its_runtime(make: Make, price: Price)
     assert [item.dollars.likely for item in found.items] == [Decimal("43.80")]  # 2 x 0.03 x 730
 
 
+def test_a_canary_has_pods_of_its_own(make: Make, price: Price) -> None:
+    canary = {"trafficPercent": 10, "predictor": {"nodeSelector": {TYPE: "m5.large"}, "maxReplicas": 1}}
+    inputs = inference(maxReplicas=1)
+    inputs["spec"]["canary"] = [canary]
+    found = price(make(SERVICE, inputs))
+    assert [(item.name.partition(":")[0], item.dollars.likely) for item in found.items] == [
+        ("predictor", Decimal("734.38")),
+        ("canary[0].predictor", Decimal("70.08")),
+    ]
+
+
+@pytest.mark.parametrize("spec", [{}, {"predictor": {"maxReplicas": 1}}, UNKNOWN])
+def test_a_service_that_says_nothing_is_unpriced(spec: Any, make: Make, price: Price) -> None:
+    found = price(make(SERVICE, {"spec": spec}))
+    assert found.monthly is None
+    assert found.unpriced[0].item.startswith("predictor")
+
+
+def test_a_knative_service_scales_from_zero(make: Make, price: Price) -> None:
+    annotations = {"autoscaling.knative.dev/min-scale": "0", "autoscaling.knative.dev/max-scale": "2"}
+    template = {"metadata": {"annotations": annotations}, "spec": {"nodeSelector": {TYPE: "m5.large"}}}
+    found = price(make("kubernetes:serving.knative.dev/v1:Service", {"spec": {"template": template}}))
+    assert found.monthly is not None
+    assert found.monthly.to_json() == {"low": 0.0, "likely": 0.0, "high": 140.16}
+    assert not found.unpriced
+
+
+def test_a_notebook_costs_its_hours(make: Make, price: Price) -> None:
+    template = {"spec": {"nodeSelector": {TYPE: "m5.large"}}}
+    notebook = make("kubernetes:kubeflow.org/v1:Notebook", {"spec": {"template": template}})
+    assert price(notebook).items[0].dollars.likely == Decimal("70.08")
+    assert price(notebook, usage={"main": {"hours": 100}}).items[0].dollars.likely == Decimal("9.60")
+
+
+def test_a_train_job_costs_its_nodes(make: Make, price: Price) -> None:
+    pod = {"nodeSelector": {TYPE: "g5.xlarge"}}
+    job = {"template": {"spec": {"template": {"spec": pod}}}}
+    patch = {"manager": "us", "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [job]}}}}
+    trainer = {"numNodes": 4, "resourcesPerNode": {"limits": {"nvidia.com/gpu": 1}}}
+    spec = {"trainer": trainer, "activeDeadlineSeconds": 3600}
+    token = "kubernetes:trainer.kubeflow.org/v1alpha1:TrainJob"
+    selected = price(make(token, {"spec": {**spec, "runtimePatches": [patch]}}))
+    assert selected.one_off is not None
+    assert selected.one_off.likely == Decimal("4.02")  # 1.006 x 4 nodes x 1 hour
+    requested = price(make(token, {"spec": spec}), own=OWN)
+    assert requested.one_off is not None
+    assert requested.one_off.likely == Decimal("4.80")  # 1.2 x 4 GPUs x 1 hour
+
+
 def test_a_job_costs_a_run_once(make: Make, price: Price) -> None:
     template = {"spec": {"nodeSelector": {TYPE: "g5.xlarge"}}}
     spec = {"parallelism": 4, "completions": 2, "activeDeadlineSeconds": 7200, "template": template}

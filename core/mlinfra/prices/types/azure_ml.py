@@ -14,7 +14,7 @@ from functools import cache
 from mlinfra.policy.values import Value, at, every
 from mlinfra.prices.book import Key, snapshot
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import HOURS, Answer, Free, NotKnown, Use, amount, exactly, known, priced
+from mlinfra.prices.registry import HOURS, AmountNotKnown, Answer, Free, NotKnown, Use, amount, exactly, known, priced
 from mlinfra.resources import Resource
 
 PRICES = "https://azure.microsoft.com/pricing/details/machine-learning/"
@@ -113,7 +113,7 @@ def _run_hours(resource: Resource, properties: Value, context: Context) -> tuple
     limit = known(at(properties, "limits.timeout"))
     found = _DURATION.fullmatch(str(limit)) if limit is not None else None
     if found is None:
-        raise NotKnown(f"nothing says how long it takes; state {where}")
+        raise AmountNotKnown(f"nothing says how long it takes; state {where}")
     days, hours, minutes, seconds = (Decimal(group or 0) for group in found.groups())
     total = days * 24 + hours + minutes / 60 + seconds / 3600
     return total, f"the whole maximum run time of {total:.4g} h; state {where}"

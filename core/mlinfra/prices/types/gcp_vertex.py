@@ -17,13 +17,13 @@ from mlinfra.prices.registry import (
     HOURS,
     Answer,
     Free,
-    Gap,
     NotKnown,
     Quantity,
     Use,
     amount,
     apart,
     exactly,
+    gap_of,
     known,
     priced,
 )
@@ -193,7 +193,7 @@ def _machine(
         accelerator = known(at(spec, "acceleratorType"))
         count = amount(at(spec, "acceleratorCount"), 0 if accelerator is None else 1)
     except NotKnown as error:
-        yield Gap(f"accelerators of {machine}", error.reason)
+        yield gap_of(f"accelerators of {machine}", error)
         return
     if accelerator is not None and accelerator != "ACCELERATOR_TYPE_UNSPECIFIED" and count > 0:
         yield Use(_key(component, str(accelerator), "hour"), hours.times(count), label, assumed=assumed, spot=spot)

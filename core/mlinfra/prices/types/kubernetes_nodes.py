@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from mlinfra.policy.values import Value, at, every
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import ASSUMED_REGIONS
-from mlinfra.prices.registry import NotKnown, known
+from mlinfra.prices.registry import AmountNotKnown, NotKnown, known
 
 _TYPES = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
 _REGIONS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
@@ -22,6 +22,7 @@ _SPOT = {
     "cloud.google.com/gke-spot": "true",
     "kubernetes.azure.com/scalesetpriority": "spot",
 }
+GIB = Decimal(1024**3)
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d+))?([numkKMGTPE]i?)?")
 _UNITS = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
@@ -70,19 +71,19 @@ def quantity(value: Value) -> Decimal:
     """Return a quantity such as `500m`, `2` or `4Gi` in its base unit; 0 where nothing stands there.
 
     Raises:
-        NotKnown: it is known only after an `up`, or is no quantity.
+        AmountNotKnown: it is known only after an `up`, or is no quantity.
     """
     given = known(value)
     if given is None:
         return Decimal(0)
     found = _QUANTITY.fullmatch(str(given).strip())
     if found is None:
-        raise NotKnown(f"{value.path} is no quantity: {given!r}"[:120])
+        raise AmountNotKnown(f"{value.path} is no quantity: {given!r}"[:120])
     number, exponent, unit = found.groups()
     try:
         return Decimal(number) * Decimal(10) ** int(exponent or 0) * _UNITS[unit or ""]
     except (InvalidOperation, KeyError):
-        raise NotKnown(f"{value.path} is no quantity: {given!r}"[:120]) from None
+        raise AmountNotKnown(f"{value.path} is no quantity: {given!r}"[:120]) from None
 
 
 def _selected(spec: Value) -> Mapping[str, str]:

@@ -1,0 +1,58 @@
+"""Services of KServe and Knative, and notebooks: pods that a controller makes of a resource of its own kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from mlinfra.policy.values import Value, at, every
+from mlinfra.prices.context import Context
+from mlinfra.prices.registry import Answer, Gap, amount, apart, exactly, priced
+from mlinfra.prices.types.kubernetes_pods import priced_pods
+from mlinfra.resources import Resource
+
+_MODELS = ("model", "sklearn", "xgboost", "lightgbm", "pytorch", "tensorflow", "triton", "onnx", "huggingface")
+"""Where a component of an InferenceService describes the container that a serving runtime completes."""
+
+
+@priced("kubernetes:serving.kserve.io/v1beta1:InferenceService")
+def inference_service(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The components of a service and of its canaries, each from its minimum on."""
+    components = {name: at(resource.inputs, f"spec.{name}") for name in ("predictor", "transformer", "explainer")}
+    components |= {
+        found.path.removeprefix("spec."): found for found in every(resource.inputs, "spec.canary[].predictor")
+    }
+    for name, component in components.items():
+        if name == "predictor" or not component.absent:
+            low = at(component, "minReplicas")
+            yield from apart(name, _component(resource, component, name, low, at(component, "maxReplicas"), 1, context))
+
+
+@priced("kubernetes:serving.knative.dev/v1:Service")
+def knative_service(resource: Resource, context: Context) -> Iterator[Answer]:
+    """Its pods, from none on where no annotation says more."""
+    template = at(resource.inputs, "spec.template")
+    scale = "metadata.annotations['autoscaling.knative.dev/{}']"
+    low, high = at(template, scale.format("min-scale")), at(template, scale.format("max-scale"))
+    yield from _component(resource, at(template, "spec"), "", low, high, 0, context)
+
+
+@priced("kubernetes:kubeflow.org/v1:Notebook")
+def notebook(resource: Resource, context: Context) -> Iterator[Answer]:
+    """Its pod for the hours that are stated, else always."""
+    stated = context.stated(resource, "hours")
+    assumed = f"always on; state {context.where_stated(resource, 'hours')}" if stated is None else ""
+    yield from priced_pods(at(resource.inputs, "spec.template.spec"), exactly(1), assumed=assumed, hours=stated)
+
+
+def _component(
+    resource: Resource, pod: Value, label: str, least: Value, most: Value, default: int, context: Context
+) -> Iterator[Answer]:
+    """Yield pods between two bounds; an absent or zero upper bound is none at all."""
+    low, high = amount(least, default), amount(most, 0)
+    replicas, assumed = context.replicas(resource, low, max(low, high))
+    models = [at(pod, name) for name in _MODELS]
+    yield from priced_pods(pod, replicas, label, assumed=assumed, others=models)
+    if high == Decimal(0):
+        what = f"{label}: replicas above {low:f}" if label else f"replicas above {low:f}"
+        yield Gap(what, f"{most.path} is absent: there is no upper bound", quantity=True)
