@@ -8,14 +8,14 @@ from decimal import Decimal
 from mlinfra.policy.values import at, every
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import HOURS, Answer, Free, NotKnown, Use, amount, exactly, known, priced
+from mlinfra.prices.registry import HOURS, Answer, Free, Gap, NotKnown, Use, amount, exactly, known, priced
 from mlinfra.resources import Resource
 
 MILLION = Decimal(1_000_000)
 _NOTEBOOK_GB = 5
 """The size of a notebook's volume where none is said (API CreateNotebookInstance)."""
 _SPACE_APPS = ("jupyterLabAppSettings", "codeEditorAppSettings")
-_APPS = {"JupyterLab": "studio-jupyterlab", "JupyterServer": "", "CodeEditor": "studio-codeeditor"}
+_STUDIO = "studio-jupyterlab"
 
 
 def _key(component: str, item: str, unit: str = "hour") -> Key:
@@ -38,8 +38,7 @@ def notebook(resource: Resource, context: Context) -> Iterator[Answer]:
 def app(resource: Resource, context: Context) -> Iterator[Answer]:
     """The instance as long as the app runs."""
     kind = str(known(at(resource.inputs, "appType"), ""))
-    component = _APPS.get(kind, f"studio-{kind.lower()}")
-    if not component:
+    if kind == "JupyterServer":
         yield Free("the app that serves Studio's own pages is free", "https://aws.amazon.com/sagemaker/ai/pricing/")
         return
     instance = known(at(resource.inputs, "resourceSpec.instanceType"), "ml.t3.medium")
@@ -47,7 +46,9 @@ def app(resource: Resource, context: Context) -> Iterator[Answer]:
         yield Free("a system instance is free", "https://aws.amazon.com/sagemaker/ai/pricing/")
         return
     hours, assumed = _hours(resource, context)
-    yield Use(_key(component, str(instance)), exactly(hours), assumed=assumed)
+    as_lab = "" if kind == "JupyterLab" else f"a {kind} app costs what one of JupyterLab does"
+    notes = "; ".join(filter(None, (assumed, as_lab)))
+    yield Use(_key(_STUDIO, str(instance)), exactly(hours), assumed=notes)
 
 
 @priced("aws:sagemaker/space:Space")
@@ -59,8 +60,7 @@ def space(resource: Resource, context: Context) -> Iterator[Answer]:
     for settings in _SPACE_APPS:
         instance = at(resource.inputs, f"spaceSettings.{settings}.defaultResourceSpec.instanceType")
         if not instance.absent:
-            component = _APPS["JupyterLab" if settings == _SPACE_APPS[0] else "CodeEditor"]
-            yield Use(_key(component, str(known(instance))), hours, "app", idle=False, assumed=assumed)
+            yield Use(_key(_STUDIO, str(known(instance))), hours, "app", idle=False, assumed=assumed)
 
 
 @priced("aws:sagemaker/domain:Domain")
@@ -75,6 +75,18 @@ def tracking_server(resource: Resource, context: Context) -> Iterator[Answer]:
     """The server, which is always on, by its size."""
     size = str(known(at(resource.inputs, "trackingServerSize"), "Small"))
     yield Use(_key("mlflow", f"tracking server {size}"), exactly(HOURS))
+
+
+@priced("aws:sagemaker/mlflowApp:MlflowApp")
+def tracking_app(resource: Resource, context: Context) -> Iterator[Answer]:
+    """What nobody has a price of yet."""
+    yield Gap("MLflow app", "its price is not known here")
+
+
+@priced("aws:sagemaker/labelingJob:LabelingJob")
+def labeling_job(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The objects that people label: their number is known when it is done."""
+    yield Gap("labeled objects", "their number and what one costs are not known here", one_off=True)
 
 
 @priced("aws:sagemaker/featureGroup:FeatureGroup")
