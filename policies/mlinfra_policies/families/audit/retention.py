@@ -95,8 +95,8 @@ def records_of_vertex_are_kept_and_deleted(resource: Resource, inspection: Inspe
         return
     expiration = at(found[0].inputs, "defaultTableExpirationMs")
     milliseconds = number(expiration.value)
-    never = expiration.absent or milliseconds == 0
-    deletions = [] if never else [_Deletion(None if milliseconds is None else milliseconds / _DAY_IN_MS)]
+    period = _Deletion(None if milliseconds is None else milliseconds / _DAY_IN_MS)
+    deletions = [] if expiration.absent else [period]
     yield from _kept(target.path, deletions, unsure=False, inspection=inspection)
 
 
