@@ -70,6 +70,7 @@ def test_a_reference_a_number_or_nothing_is_no_literal_credential() -> None:
     no = ["", "''", "true", "512", "1e-4", False, 3, None, "[secret]", "</s>", "[PAD]", "<your token>"]
     no += ["arn:aws:secretsmanager:eu-west-1:1:secret:db", "projects/acme/secrets/db/versions/1", "~/.aws/credentials"]
     no += ["@Microsoft.KeyVault(SecretUri=https://acme.vault.azure.net/secrets/db)", "$(TOKEN)", "${TOKEN}", "{{ db }}"]
+    no += ["${{secrets.TOKEN}}", "secrets/key.json"]
     assert [value for value in no if is_literal(value)] == []
 
 

@@ -52,12 +52,13 @@ _FORMATS = (
 )
 """What the library does not know: above all the tokens of ML platforms."""
 
-_REFERENCES = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)?|\$\w+|\{\{.*?\}\}|`[^`]*`|<[^<>]*>|" + re.escape(SECRET))
+_REFERENCES = re.compile(r"\$?\{\{.*?\}\}|\$\{[^}]*\}|\$\([^)]*\)?|\$\w+|`[^`]*`|<[^<>]*>|" + re.escape(SECRET))
 """What stands for a value that comes from elsewhere, wherever it is in a text."""
 
 _ELSEWHERE = re.compile(
     r"arn:[\w-]+:.*|projects/[^/]+/secrets/.*|@Microsoft\.KeyVault\(.*|\{\{.*|%\(.*|<.*>|\[.*\]|"
-    r"(?:/|\./|\.\./|~/|[A-Za-z]:\\)[\w .@:/\\-]*|[a-z][a-z0-9+.-]*://.*|(?:vault|secretref|keyvault|resolve|ssm|file|env):.*",
+    r"(?:/|\./|\.\./|~/|[A-Za-z]:\\)[\w .@:/\\-]*|[a-z][a-z0-9+.-]*://.*|(?:vault|secretref|keyvault|resolve|ssm|file|env):.*|"
+    r"[\w./-]+\.(?:txt|json|pem|key|crt|cert|ya?ml|env|ini|cfg|conf|p12|jks)",
     re.IGNORECASE | re.DOTALL,
 )
 """A value that says where a secret is (an ARN, a resource, a path, an address), or that stands for one."""

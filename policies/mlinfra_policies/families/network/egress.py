@@ -58,11 +58,14 @@ def _judged(policies: list[_Policy], complete: bool) -> Iterator[Answer]:
 
 
 def _on(pod: Pod, service: Resource, policy: Resource, inspection: Inspection) -> _Policy:
+    there = namespaces.same(policy, service, inspection)
+    if there is False:
+        return _Policy(policy.name, False, None)
     chosen = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
     if chosen is None and inspection.comes_only_from(policy, "spec", service.type):
         chosen = service in inspection.sources(policy, "spec")
-    governs = [namespaces.same(policy, service, inspection), chosen, _is_on_egress(policy)]
-    return _Policy(policy.name, _all(governs), _any([_is_free(rule) for rule in every(policy.inputs, "spec.egress[]")]))
+    free = _any([_is_free(rule) for rule in every(policy.inputs, "spec.egress[]")])
+    return _Policy(policy.name, _all([there, chosen, _is_on_egress(policy)]), free)
 
 
 def _is_on_egress(policy: Resource) -> bool | None:
