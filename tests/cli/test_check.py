@@ -171,7 +171,8 @@ def test_a_rule_that_fails_is_an_unknown_and_no_traceback(folder: Path, run: Run
     )
     result = run("check", "--preview", preview(shed=OPEN), "--json")
     assert found(result) == [("ACME-3", "shed", "unknown", "advisory")]
-    assert "KeyError" in json.loads(result.stdout)["findings"][0]["message"]
+    message = json.loads(result.stdout)["findings"][0]["message"]
+    assert message == "could not be judged: acme.py:4: KeyError: 'nothing'"
 
 
 def test_sarif(folder: Path, run: Run) -> None:

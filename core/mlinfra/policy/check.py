@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from mlinfra.policy.inspection import Inspection, matches
@@ -91,7 +93,15 @@ def _judged(decision: Decision, resource: Resource, inspection: Inspection) -> l
     try:
         return list(decision.judge(resource, inspection))
     except Exception as error:  # noqa: BLE001 - a rule may be anybody's, an input anything
-        return [unknown("", f"could not be judged: {type(error).__name__}: {error}"[:200])]
+        said = f"{type(error).__name__}: {error}"[:160]
+        return [unknown("", f"could not be judged: {_place(error, decision)}{said}")]
+
+
+def _place(error: Exception, decision: Decision) -> str:
+    """Return the file and line of a rule's own code where it failed."""
+    own = getattr(getattr(decision.judge, "__code__", None), "co_filename", None)
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == own]
+    return f"{Path(own).name}:{lines[-1]}: " if own and lines else ""
 
 
 def _order(finding: Finding) -> tuple[Any, ...]:
