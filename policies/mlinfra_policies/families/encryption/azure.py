@@ -14,6 +14,14 @@ from mlinfra_policies.families.encryption.keys import if_said, said_of
 _WORKSPACE = "azure-native:machinelearningservices:Workspace"
 _COMPUTE = "azure-native:machinelearningservices:Compute"
 _DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
+_OF_A_WORKSPACE = (
+    "encryption of the workspace: {status: Enabled, "
+    "keyVaultProperties: {keyVaultArmId: ${vault.id}, keyIdentifier: ${key.keyUriWithVersion}}}"
+)
+_OF_AN_ACCOUNT = (
+    "encryption of the storage account: {keySource: Microsoft.Keyvault, "
+    "keyVaultProperties: {keyVaultUri: ${vault.properties.vaultUri}, keyName: ${key.name}}}"
+)
 
 
 @decides("ENC-01", _WORKSPACE)
@@ -28,7 +36,7 @@ def encryption_of_a_workspace(workspace: Resource, inspection: Inspection) -> It
     if status.hidden:
         yield unknown(status.path)
     elif str(status.value).lower() != "enabled":
-        yield violation(status.path, f"is {status.value or 'absent'}, not Enabled", remedy=f"{status.path}: Enabled")
+        yield violation(status.path, f"is {status.value or 'absent'}, not Enabled", remedy=_OF_A_WORKSPACE)
     elif not vault.absent and (key := at(vault, "keyIdentifier")).absent:
         yield violation(key.path, "no key is named")
 
@@ -78,8 +86,7 @@ def _storage_of_a_workspace(workspace: Resource, inspection: Inspection) -> Iter
             yield said_of(account, id_, unknown(source.path))
         elif str(source.value).lower() != "microsoft.keyvault":
             found = source.value or "Microsoft.Storage by default"
-            remedy = f"{source.path}: Microsoft.Keyvault"
-            yield said_of(account, id_, violation(source.path, f"is {found}", remedy=remedy))
+            yield said_of(account, id_, violation(source.path, f"is {found}", remedy=_OF_AN_ACCOUNT))
 
 
 def _in_workspace(resource: Resource, inspection: Inspection, judge: Judge) -> Iterator[Answer]:

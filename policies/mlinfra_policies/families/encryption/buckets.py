@@ -18,6 +18,7 @@ _ENCRYPTIONS = "aws:s3/bucketServerSideEncryptionConfiguration*:*"
 def artifacts_of_a_tracking_server(server: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The encryption of the artifact bucket protects what a tracking server stores."""
     uri = at(server.inputs, "artifactStoreUri")
+    # What stands for an unknown value has neither scheme nor slash, and stays what it is.
     name = Value(uri.path, str(uri.value or "").removeprefix("s3://").partition("/")[0])
     buckets = inspection.referred(server, name, "bucket", *S3_BUCKETS)
     encryptions = [each for each in inspection.of(_ENCRYPTIONS) if _is_of(each, name, buckets, inspection)]
@@ -31,7 +32,7 @@ def artifacts_of_a_tracking_server(server: Resource, inspection: Inspection) -> 
     elif not inspection.complete or any(_is_anyones(each, inspection) for each in inspection.of(_ENCRYPTIONS)):
         yield unknown(uri.path, "nobody can say yet whether the artifact bucket is encrypted")
     else:
-        remedy = "a BucketServerSideEncryptionConfiguration with aws:kms and a key"
+        remedy = "a BucketServerSideEncryptionConfiguration of the bucket, with aws:kms and a kmsMasterKeyId"
         found = f"no server-side encryption of bucket {buckets[0].name} is declared"
         yield violation(uri.path, found, remedy=remedy)
 

@@ -9,6 +9,7 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, every
 from mlinfra.resources import Resource
+from mlinfra_policies.ml_types import AWS, AZURE, GOOGLE
 
 _KEY = re.compile(r"\w*kmsKey(Id|Arn|Name)?|keyIdentifier", re.IGNORECASE)
 _HOLDERS = frozenset(
@@ -42,15 +43,7 @@ _OWNERS = (
 )
 
 
-@decides(
-    "ENC-11",
-    "aws:sagemaker/*",
-    "gcp:vertex/*",
-    "gcp:workbench/*",
-    "gcp:colab/*",
-    "google-native:aiplatform/*",
-    "azure-native:machinelearningservices:*",
-)
+@decides("ENC-11", *AWS, *GOOGLE, *AZURE)
 def owners_of_keys(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """Every key that an ML resource names, wherever it names it, belongs to an approved owner."""
     approved = inspection.settings.approved_key_owners
