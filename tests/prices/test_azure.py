@@ -48,12 +48,13 @@ def test_an_endpoint_without_a_deployment_costs_nothing(make: Make, price: Price
     assert found.free[0][1].reason == "an endpoint costs nothing; its deployments do"
 
 
+@pytest.mark.parametrize("token", [AUTOSCALE, "azure-native:insights/v20221001:AutoscaleSetting"])
 @pytest.mark.parametrize("by_dependency", [True, False])
-def test_autoscaling_replaces_the_capacity(by_dependency: bool, make: Make, price: Price) -> None:
+def test_autoscaling_replaces_the_capacity(token: str, by_dependency: bool, make: Make, price: Price) -> None:
     blue = make(DEPLOYMENT, deployment(), "blue")
     inputs = autoscale("2", "5", UNKNOWN) if by_dependency else autoscale("2", "5")
     sources = {"targetResourceUri": [blue.urn]} if by_dependency else {}
-    found = price(blue, make(AUTOSCALE, inputs, "scale", sources))
+    found = price(blue, make(token, inputs, "scale", sources))
     assert found.monthly is not None
     assert found.monthly.to_json() == {"low": 427.78, "likely": 427.78, "high": 1069.45}
     assert [resource.name for resource, _ in found.free] == ["scale"]

@@ -185,6 +185,13 @@ def test_a_service_that_says_nothing_is_unpriced(spec: Any, make: Make, price: P
     assert found.unpriced[0].item.startswith("predictor")
 
 
+def test_a_large_model_has_pods_to_read_and_to_write(make: Make, price: Price) -> None:
+    pods = {"nodeSelector": {TYPE: "g5.xlarge"}}
+    spec = {"replicas": 2, "template": pods, "prefill": {"replicas": 1, "template": pods}}
+    found = price(make("kubernetes:serving.kserve.io/v1alpha1:LLMInferenceService", {"spec": spec}))
+    assert [item.dollars.likely for item in found.items] == [Decimal("1468.76"), Decimal("734.38")]
+
+
 def test_a_knative_service_scales_from_zero(make: Make, price: Price) -> None:
     annotations = {"autoscaling.knative.dev/min-scale": "0", "autoscaling.knative.dev/max-scale": "2"}
     template = {"metadata": {"annotations": annotations}, "spec": {"nodeSelector": {TYPE: "m5.large"}}}

@@ -18,7 +18,7 @@ from mlinfra.prices.registry import HOURS, AmountNotKnown, Answer, Free, NotKnow
 from mlinfra.resources import Resource
 
 PRICES = "https://azure.microsoft.com/pricing/details/machine-learning/"
-AUTOSCALE = "azure-native:monitor:AutoscaleSetting"
+_AUTOSCALE = ("azure-native:monitor:AutoscaleSetting", "azure-native:insights:AutoscaleSetting")
 _MACHINES = "Virtual Machines"
 _ML = "azure-native:machinelearningservices"
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -155,7 +155,7 @@ def _settings_of(resource: Resource, context: Context) -> Iterator[Resource]:
     endpoint_name, name = at(resource.inputs, "endpointName").value, at(resource.inputs, "deploymentName").value
     path = re.escape(f"/onlineEndpoints/{endpoint_name}/deployments/{name}")
     ending = re.compile(rf"{path}/?$", re.IGNORECASE)
-    for setting in context.inspection.of(AUTOSCALE):
+    for setting in context.inspection.of(*_AUTOSCALE):
         target = at(setting.inputs, "targetResourceUri")
         if target.absent:
             continue

@@ -126,6 +126,14 @@ def feature_view(resource: Resource, context: Context) -> Iterator[Answer]:
     )
 
 
+@priced("gcp:vertex/aiTensorboard:AiTensorboard", "gcp:vertex/aiMetadataStore:AiMetadataStore")
+def kept(resource: Resource, context: Context) -> Iterator[Answer]:
+    """What is kept."""
+    item = "TensorBoard" if "Tensorboard" in resource.type else "ML Metadata"
+    quantity, assumed = context.load(resource, "storage_gb")
+    yield Use(_key("storage", item, "GiB-month"), quantity, assumed=assumed)
+
+
 @priced("gcp:workbench/instance:Instance")
 def workbench(resource: Resource, context: Context) -> Iterator[Answer]:
     """The machine while it is switched on, with the fee for managing it; the disks always."""

@@ -28,6 +28,17 @@ def inference_service(resource: Resource, context: Context) -> Iterator[Answer]:
             yield from apart(name, _component(resource, component, name, low, at(component, "maxReplicas"), 1, context))
 
 
+@priced("kubernetes:serving.kserve.io/*:LLMInferenceService")
+def llm_service(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The pods of a large model: those that decode and, where they are apart, those that read the prompt."""
+    for name in ("", "prefill."):
+        place = at(resource.inputs, f"spec.{name}template")
+        if not name or not place.absent:
+            replicas = exactly(amount(at(resource.inputs, f"spec.{name}replicas"), 1))
+            label = name.removesuffix(".") or "decode"
+            yield from apart(label, priced_pods(place, replicas, label))
+
+
 @priced("kubernetes:serving.knative.dev/v1:Service")
 def knative_service(resource: Resource, context: Context) -> Iterator[Answer]:
     """Its pods, from none on where no annotation says more."""
