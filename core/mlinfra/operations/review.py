@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.operations.check import Checked, check_session
-from mlinfra.prices.book import snapshot
 from mlinfra.prices.estimate import Estimate, estimate
+from mlinfra.prices.own import repository_book
 
 if TYPE_CHECKING:
     from mlinfra.operations.session import Session
@@ -42,9 +42,9 @@ def review(session: Session, declared: Resources, state: Resources) -> Review:
     Raises:
         Problems: all problems of the rules.
     """
-    environment = session.environment
+    environment, book = session.environment, repository_book(session.repository.root)
     now, then = (
-        estimate(resources, snapshot(), usage=environment.usage, commitments=environment.commitments)
+        estimate(resources, book, usage=environment.usage, commitments=environment.commitments)
         for resources in (state, declared)
     )
     return Review(check_session(session, declared, state), now, then)
