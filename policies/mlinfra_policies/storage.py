@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.values import Value, at
 from mlinfra.resources import UNKNOWN, Resource
+from mlinfra_policies.ml_types import ML
 
 S3_BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 GCS_BUCKETS = ("gcp:storage/bucket:Bucket",)
@@ -16,12 +18,19 @@ DATASET = "gcp:bigquery/dataset:Dataset"
 _TABLE = "gcp:bigquery/table:Table"
 
 
-def uses(resource: Resource, bucket: Resource, name: Value, scheme: str) -> bool:
-    """Whether a resource refers to a bucket, or holds a URI (`s3://NAME/…`) of the bucket with this name."""
-    if any(bucket.urn in urns for urns in resource.property_dependencies.values()):
-        return True
-    uri = f"{scheme}://{name.value}"
-    return not name.absent and any(text == uri or text.startswith(f"{uri}/") for text in _texts(resource.inputs))
+def is_used(bucket: Resource, name: Value, scheme: str, inspection: Inspection) -> bool:
+    """Whether a resource of ML refers to a bucket, or holds a URI (`s3://NAME/…`) of the bucket with this name."""
+    referred, uris = _used(inspection)
+    return bucket.urn in referred or f"{scheme}://{name.value}" in uris
+
+
+@lru_cache(maxsize=1)
+def _used(inspection: Inspection) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what the resources of ML refer to, as URNs, and the beginnings of the URIs that they hold."""
+    users = inspection.of(*ML)
+    referred = frozenset(urn for user in users for urns in user.property_dependencies.values() for urn in urns)
+    uris = (re.match(r"\w+://[^/]+", text) for user in users for text in _texts(user.inputs))
+    return referred, frozenset(uri[0] for uri in uris if uri is not None)
 
 
 def datasets(resource: Resource, uri: Value, inspection: Inspection) -> list[Resource]:

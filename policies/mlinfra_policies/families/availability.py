@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mlinfra.policy.inspection import Inspection, matches
@@ -139,10 +140,8 @@ def _leaves_some(least: Value, workload: Resource, inspection: Inspection) -> It
 
 @decides("AVL-03", _AUTOSCALER)
 def workloads_have_one_autoscaler(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    target = _target(resource, inspection)
-    others = [other for other in inspection.of(_AUTOSCALER) if other is not resource]
-    for other in others:
-        if target is not None and _target(other, inspection) == target:
+    for other in _scalers(inspection).get(_target(resource, inspection), ()):
+        if other is not resource:
             yield violation("spec.scaleTargetRef", f"{other.name} scales the same workload")
 
 
@@ -182,12 +181,20 @@ def _namespace(resource: Resource) -> Any:
 
 def _replicas(workload: Resource, inspection: Inspection) -> float | None:
     """Return how many pods a workload keeps at least: what its autoscaler says, else what it says itself."""
-    for scaler in inspection.of(_AUTOSCALER):
-        if _target(scaler, inspection) == workload.urn:
-            bound = at(scaler.inputs, "spec.minReplicas")
-            return 1 if bound.absent else number(bound.value)
-    replicas = at(workload.inputs, "spec.replicas")
+    scalers = _scalers(inspection).get(workload.urn)
+    replicas = at(scalers[0].inputs, "spec.minReplicas") if scalers else at(workload.inputs, "spec.replicas")
     return 1 if replicas.absent else number(replicas.value)
+
+
+@lru_cache(maxsize=1)
+def _scalers(inspection: Inspection) -> Mapping[Any, Sequence[Resource]]:
+    """Return the autoscalers by what they scale, where that is known."""
+    found: dict[Any, list[Resource]] = {}
+    for scaler in inspection.of(_AUTOSCALER):
+        target = _target(scaler, inspection)
+        if target is not None:
+            found.setdefault(target, []).append(scaler)
+    return found
 
 
 def _target(scaler: Resource, inspection: Inspection) -> Any:

@@ -10,9 +10,9 @@ from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_absent, is_true, is_unknown
 from mlinfra.resources import Resource
 from mlinfra_policies.azure import storage_accounts
-from mlinfra_policies.ml_types import AZURE, GOOGLE, KUBERNETES, LOCATED, ML, TAGGABLE
+from mlinfra_policies.ml_types import AZURE, GOOGLE, KUBERNETES, LOCATED, TAGGABLE
 from mlinfra_policies.pods import pods
-from mlinfra_policies.storage import GCS_BUCKETS, S3_BUCKETS, uses
+from mlinfra_policies.storage import GCS_BUCKETS, S3_BUCKETS, is_used
 
 _BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
@@ -84,7 +84,7 @@ def _region(name: str) -> str:
 
 @decides("GOV-03", *S3_BUCKETS)
 def buckets_of_aws_are_not_public(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    if not _is_used(resource, at(resource.inputs, "bucket"), "s3", inspection):
+    if not is_used(resource, at(resource.inputs, "bucket"), "s3", inspection):
         return
     blocks, unsure = [], not inspection.complete
     for block in inspection.of(_BLOCK):
@@ -110,17 +110,13 @@ def buckets_of_aws_are_not_public(resource: Resource, inspection: Inspection) ->
 @decides("GOV-03", *GCS_BUCKETS)
 def buckets_of_google_are_not_public(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     prevention = at(resource.inputs, "publicAccessPrevention")
-    if prevention.value == "enforced" or not _is_used(resource, at(resource.inputs, "name"), "gs", inspection):
+    if prevention.value == "enforced" or not is_used(resource, at(resource.inputs, "name"), "gs", inspection):
         return
     if prevention.unknown:
         yield unknown(prevention.path)
     else:
         found = "inherited" if prevention.absent else prevention.value
         yield violation(prevention.path, f"{found}; enforced is wanted", remedy='public_access_prevention="enforced"')
-
-
-def _is_used(bucket: Resource, name: Value, scheme: str, inspection: Inspection) -> bool:
-    return any(uses(each, bucket, name, scheme) for each in inspection.of(*ML))
 
 
 @decides("GOV-03", _WORKSPACE)

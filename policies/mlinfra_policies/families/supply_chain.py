@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mlinfra.policy.inspection import Inspection, matches
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_absent, is_unknown
-from mlinfra.resources import Resource
+from mlinfra.resources import UNKNOWN, Resource
 from mlinfra_policies.pods import pods
 from mlinfra_policies.references import image, inside
 
@@ -65,12 +66,12 @@ def models_of_sagemaker_come_as_packages(resource: Resource, inspection: Inspect
 
 def _approved(resource: Resource, package: Value, inspection: Inspection) -> Iterator[Answer]:
     """Yield what the packages of the stack that a reference means say of their approval."""
+    packages: Sequence[Any]
     if package.unknown:
         found = inspection.referred(resource, package, "", _PACKAGE, _CLOUD_CONTROL)
         packages = [described for each in found if (described := _package(each)) is not None]
     else:
-        everything = map(_package, inspection.of(_PACKAGE, _CLOUD_CONTROL))
-        packages = [each for each in everything if each is not None and _is_named(each, str(package.value))]
+        packages = _packages(inspection).get(str(package.value).rpartition(":model-package/")[2], [])
     if not packages and package.hidden:
         yield unknown(package.path)
     for described in packages:
@@ -87,10 +88,10 @@ def _package(resource: Resource) -> Any:
     if resource.type == _CLOUD_CONTROL:
         if at(inputs, "typeName").value != "AWS::SageMaker::ModelPackage":
             return None
-        inputs = at(inputs, "desiredState").value
-        if is_unknown(inputs):
-            return inputs
-        inputs = _json(inputs)
+        state = at(inputs, "desiredState")
+        if state.hidden:
+            return UNKNOWN
+        inputs = _json(state.value)
     elif not matches(resource.type, _PACKAGE):
         return None
     fields = {
@@ -105,12 +106,15 @@ def _package(resource: Resource) -> Any:
     }
 
 
-def _is_named(package: Any, reference: str) -> bool:
-    """Whether a name or an ARN (`…:model-package/GROUP/VERSION`) is that of a model package."""
-    if is_unknown(package):
-        return False
-    names = (package["name"], f"{package['group']}/{package['version']}")
-    return reference.partition(":model-package/")[2] in names or reference == package["name"]
+@lru_cache(maxsize=1)
+def _packages(inspection: Inspection) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Return the known model packages by what a reference, or the end of an ARN, says: a name, or GROUP/VERSION."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for package in map(_package, inspection.of(_PACKAGE, _CLOUD_CONTROL)):
+        if isinstance(package, Mapping):
+            for name in (str(package["name"]), f"{package['group']}/{package['version']}"):
+                found.setdefault(name, []).append(package)
+    return found
 
 
 def _json(text: Any) -> Mapping[str, Any]:
