@@ -12,7 +12,7 @@ STDIN = "-"
 
 def name_of(path: Path | str) -> str:
     """Return how a file is called in messages."""
-    return "stdin" if str(path) == STDIN else str(path)
+    return "stdin" if str(path) == STDIN else str(path) or "''"
 
 
 def read_given(path: Path | str, remedy: str) -> bytes:

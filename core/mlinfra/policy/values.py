@@ -134,7 +134,8 @@ def _below(outer: Value, step: str) -> list[Value]:
         return [Value(f"{outer.path}[{number}]", item) for number, item in enumerate(items)]
     if step == "{}":
         fields = value if isinstance(value, Mapping) else {}
-        return [Value(_joined(outer.path, key), item) for key, item in fields.items()]
+        # such as __defaults, which bridged providers write into every object: bookkeeping
+        return [Value(_joined(outer.path, key), item) for key, item in fields.items() if key[:2] != "__"]
     key = step[1:]
     return [Value(_joined(outer.path, key), value.get(key) if isinstance(value, Mapping) else None)]
 
