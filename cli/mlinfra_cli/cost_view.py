@@ -77,20 +77,22 @@ def _show_items(items: Sequence[Item], title: str) -> None:
     if not shown:
         return
     rows: list[Sequence[Cell]] = []
-    for part in dict.fromkeys(item.part for item in shown):
+    parts = sorted(dict.fromkeys(item.part for item in shown), key=lambda part: part is None)
+    for part in parts:
         inside = [item for item in shown if item.part == part]
-        total = sum((item.dollars for item in inside), Dollars())
-        rows.append(((part or OTHERS, "name"), "", "", *((_usd(amount), "name") for amount in _three(total))))
-        rows += [_row(item) for item in inside]
+        if parts != [None]:
+            total = sum((item.dollars for item in inside), Dollars())
+            rows.append(((part or OTHERS, "name"), "", "", *((_usd(amount), "name") for amount in _three(total))))
+        rows += [_row(item, indent="  " if parts != [None] else "") for item in inside]
     columns = (title, "quantity", "price", *_AMOUNTS, "")
     render.show(text(), render.table(columns, rows, right=("quantity", "price", *_AMOUNTS)))
 
 
-def _row(item: Item) -> Sequence[Cell]:
+def _row(item: Item, *, indent: str) -> Sequence[Cell]:
     price = f"{item.usd:f}" if item.factor == 1 else f"{item.usd:f} × {item.factor:f}"
     quantity = f"{item.quantity.likely:,.4g}" if item.quantity.likely < 1 else f"{item.quantity.likely:,.0f}"
     return (
-        f"  {_name(item)}",
+        f"{indent}{_name(item)}",
         f"{quantity} {item.price.key.unit}",
         price,
         *(_usd(amount) for amount in _three(item.dollars)),

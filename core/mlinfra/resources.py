@@ -37,6 +37,8 @@ class Resource:
     """The URN of an explicit provider, `::` and its id; of a default one the engine makes a URN, too."""
     property_dependencies: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By input: the URNs of the resources that its value comes from."""
+    external: bool = False
+    """Whether the program only reads it: it is not the stack's own."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints."""
@@ -128,6 +130,7 @@ def _from_engine(item: Mapping[str, Any]) -> Resource:
         custom=bool(item.get("custom")),
         provider=item.get("provider") or "",
         property_dependencies=item.get("propertyDependencies") or {},
+        external=bool(item.get("external")),
     )
 
 

@@ -58,7 +58,7 @@ def test_a_preview_of_any_program_needs_no_repository(
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == "dev: $335.80 a month, $335.80 of it at zero traffic; $0.23 once"
-    assert "  flights: variant a: SageMaker realtime-hosting ml.m5.xlarge  1,460 hour   0.23" in result.stdout
+    assert "\nflights: variant a: SageMaker realtime-hosting ml.m5.xlarge  1,460 hour   0.23" in result.stdout
     assert "  train: SageMaker training ml.m5.xlarge: the whole maximum run time of 1 h" in result.stdout
     assert "  lab: SageMaker notebook-instance ml.made.up in us-east-1: no such price" in result.stdout
     assert lines[-2:] == ["a month grows by $335.80", "list prices as of 2026-06-27"]
@@ -97,6 +97,20 @@ def test_a_state_is_priced(tmp_path: Path, run: Run) -> None:
     assert document["monthly_usd"]["likely"] == 335.8
     assert document["growth_monthly_usd"] is None
     assert [item["assumed"] for item in document["items"]] == ["none; state usage.flights.data_gb", None]
+
+
+def test_what_a_program_only_reads_is_paid_for_elsewhere(tmp_path: Path, run: Run) -> None:
+    key = step("aws:kms/key:Key", "key")
+    key["newState"]["external"] = True
+    document = json.loads(run("cost", "--preview", written(tmp_path, key), "--json").stdout)
+    assert document["monthly_usd"] == {"low": 0.0, "likely": 0.0, "high": 0.0}
+
+
+def test_components_cost_nothing_and_nothing_is_said_of_them(tmp_path: Path, run: Run) -> None:
+    component = step("acme:platform:Endpoint", "mine")
+    component["newState"]["custom"] = False
+    document = json.loads(run("cost", "--preview", written(tmp_path, component), "--json").stdout)
+    assert document["unpriced"] == []
 
 
 def test_what_goes_is_a_saving(tmp_path: Path, run: Run) -> None:

@@ -120,7 +120,7 @@ def cost_of_environment(repository: Repository, name: str, preview: str | None, 
         environment.target,
         made,
         growth(_estimate(before, session, book), made) if before is not None else None,
-        environment.budget.monthly_usd if environment.budget else None,
+        environment.budget.monthly_usd if environment.budget else environment.policies.settings.budget_monthly_usd,
         list(_unused(context)),
     )
 

@@ -29,7 +29,7 @@ class Key:
     unit: str
 
     def __str__(self) -> str:
-        return f"{self.service} {self.component} {self.item}"
+        return " ".join(dict.fromkeys([self.service, self.component, self.item]))
 
 
 @dataclass(frozen=True)

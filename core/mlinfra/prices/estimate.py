@@ -13,7 +13,7 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.prices.book import Miss, Price, PriceBook
 from mlinfra.prices.context import Context
 from mlinfra.prices.registry import Answer, Free, Gap, NotKnown, Quantity, Use, free_of, gap_of, pricer_of
-from mlinfra.resources import Resource, Resources
+from mlinfra.resources import PART_TYPE, STACK_TYPE, Resource, Resources
 
 if TYPE_CHECKING:
     from mlinfra.prices.usage import Commitments, UsageByName
@@ -189,7 +189,7 @@ def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> 
     items: list[Item] = []
     unpriced: list[Unpriced] = []
     free: list[tuple[Resource, Free]] = []
-    for resource in context.inspection.resources.declared():
+    for resource in _resources(context.inspection.resources):
         part = context.inspection.resources.part_of(resource)
         for answer in _answers(resource, context):
             found = _item(answer, resource, part, context, book, commitments) if isinstance(answer, Use) else answer
@@ -202,8 +202,19 @@ def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> 
     return Estimate(items, unpriced, free, book.newest, context.inspection.resources.left_out)
 
 
+def _resources(resources: Resources) -> Iterator[Resource]:
+    """Yield what may be billed: all but the stack, providers, and components, which are free by nature."""
+    for resource in resources.all:
+        own = resource.type.startswith((STACK_TYPE, PART_TYPE, "pulumi:providers:"))
+        if not own and (resource.custom or pricer_of(resource.type) or free_of(resource.type)):
+            yield resource
+
+
 def _answers(resource: Resource, context: Context) -> Iterator[Answer]:
     name = resource.type.rsplit(":", 1)[-1]
+    if resource.external:
+        yield Free("the program only reads it: it is paid for elsewhere")
+        return
     pricer = pricer_of(resource.type)
     if pricer is None:
         yield free_of(resource.type) or Gap(name, f"nobody has said what a {resource.type} costs")
