@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
@@ -23,31 +24,42 @@ _QUALITIES = ("dataQuality", "modelQuality", "modelBias", "modelExplainability")
 _AZURE = "azure-native:machinelearningservices"
 _ONLINE_ENDPOINT = f"{_AZURE}:OnlineEndpoint"
 _ONLINE_DEPLOYMENT = f"{_AZURE}:OnlineDeployment"
+_DEFINITION = "properties.action.monitorDefinition"
 _BIAS = {"ModelBias", "ModelExplainability", "FeatureAttributionDrift"}
 """What SageMaker and Azure ML call the monitors of bias and of explanations."""
 
 
 @dataclass(frozen=True)
 class _Monitor:
-    """A monitor: whether it names the endpoint that is judged, and whether it is one of bias; None: not known."""
+    """A monitor: the endpoints of the plan that it watches, as URNs, and whether it is one of bias (None: unknown)."""
 
-    names: bool | None
+    watched: frozenset[str]
     bias: bool | None
+    unsure: bool
+    """Whether what it watches is not known, so that it may be any endpoint."""
+    elsewhere: bool
+    """Whether it names an endpoint that no known name of the plan fits."""
+
+    def names(self, endpoint: Resource, name: Value) -> bool | None:
+        """Whether it watches an endpoint with this name; None where that is not known."""
+        if endpoint.urn in self.watched:
+            return True
+        return None if self.unsure or (self.elsewhere and name.unknown) else False
 
 
 @decides("AUD-02", _ENDPOINT, _ONLINE_ENDPOINT)
 @production_only
 def endpoints_have_a_monitor(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    path = "name" if resource.type == _ENDPOINT else "endpointName"
-    answers = [monitor.names for monitor in _monitors(resource, inspection)]
+    name = _name(resource)
+    answers = [monitor.names(resource, name) for monitor in _monitors(resource, inspection)]
     if True in answers:
         return
     if None in answers:
-        yield unknown(path, "a monitor exists, and what it watches is not known")
+        yield unknown(name.path, "a monitor exists, and what it watches is not known")
     elif not inspection.complete:
-        yield unknown(path, "a monitor may be among the resources that are not printed")
+        yield unknown(name.path, "a monitor may be among the resources that are not printed")
     else:
-        yield violation(path, "no monitor of the plan names this endpoint")
+        yield violation(name.path, "no monitor of the plan names this endpoint")
 
 
 @decides("AUD-03", _ENDPOINT, _ONLINE_ENDPOINT)
@@ -55,7 +67,9 @@ def risky_endpoints_are_watched_for_bias(resource: Resource, inspection: Inspect
     tags, complete = inspection.known_tags(resource)
     risk = tags.get("airisk")
     unsure = is_unknown(risk) or (is_absent(risk) and not complete)
-    answers = [monitor.bias for monitor in _monitors(resource, inspection) if monitor.names is not False]
+    name = _name(resource)
+    monitors = [each for each in _monitors(resource, inspection) if each.names(resource, name) is not False]
+    answers = [each.bias for each in monitors]
     if True in answers or not (unsure or str(risk).strip().lower() == "high"):
         return
     if unsure:
@@ -68,16 +82,66 @@ def risky_endpoints_are_watched_for_bias(resource: Resource, inspection: Inspect
         yield violation("tags", "tagged as of high risk, and no monitor of bias or explanations watches it")
 
 
-def _monitors(endpoint: Resource, inspection: Inspection) -> list[_Monitor]:
-    """Return the monitors of the plan, as seen from an endpoint."""
-    if endpoint.type == _ENDPOINT:
-        schedules = inspection.of(_SCHEDULE)
-        kind = "monitoringScheduleConfig.monitoringType"
-        return [_Monitor(_watches(each, endpoint, inspection), _is_bias(each, kind)) for each in schedules]
-    definition = "properties.action.monitorDefinition"
-    schedules = [each for each in inspection.of(f"{_AZURE}:Schedule") if not at(each.inputs, definition).absent]
-    kind = f"{definition}.signals{{}}.signalType"
-    return [_Monitor(_targets(each, endpoint, inspection), _is_bias(each, kind)) for each in schedules]
+def _name(endpoint: Resource) -> Value:
+    return at(endpoint.inputs, "name" if endpoint.type == _ENDPOINT else "endpointName")
+
+
+def _monitors(endpoint: Resource, inspection: Inspection) -> Sequence[_Monitor]:
+    """Return the monitors of the plan that can watch an endpoint of this type."""
+    return _of_sagemaker(inspection) if endpoint.type == _ENDPOINT else _of_azure(inspection)
+
+
+@lru_cache(maxsize=1)
+def _of_sagemaker(inspection: Inspection) -> Sequence[_Monitor]:
+    return [_schedule(each, inspection) for each in inspection.of(_SCHEDULE)]
+
+
+@lru_cache(maxsize=1)
+def _of_azure(inspection: Inspection) -> Sequence[_Monitor]:
+    schedules = inspection.of(f"{_AZURE}:Schedule")
+    return [_monitor(each, inspection) for each in schedules if not at(each.inputs, _DEFINITION).absent]
+
+
+def _schedule(schedule: Resource, inspection: Inspection) -> _Monitor:
+    """Return a schedule of SageMaker, which names endpoints itself or through a job definition."""
+    config = at(schedule.inputs, "monitoringScheduleConfig")
+    [name] = every(config, "monitoringJobDefinitionName")
+    [inline] = every(config, "monitoringJobDefinition.monitoringInputs.endpointInput.endpointName")
+    definitions = [
+        each for type_, path in _DEFINITIONS.items() for each in inspection.referred(schedule, name, path, type_)
+    ]
+    inputs = [f"{quality}JobInput.endpointInput.endpointName" for quality in _QUALITIES]
+    references = [(schedule, inline), *((each, at(each.inputs, path)) for each in definitions for path in inputs)]
+    found = [
+        (reference, inspection.referred(holder, reference, "name", _ENDPOINT))
+        for holder, reference in references
+        if not reference.absent
+    ]
+    return _Monitor(
+        watched=frozenset(endpoint.urn for _, endpoints in found for endpoint in endpoints),
+        bias=_is_bias(schedule, "monitoringScheduleConfig.monitoringType"),
+        unsure=(not name.absent and not definitions) or any(each.unknown and not ends for each, ends in found),
+        elsewhere=any(not endpoints for _, endpoints in found),
+    )
+
+
+def _monitor(schedule: Resource, inspection: Inspection) -> _Monitor:
+    """Return a schedule of Azure ML, which names an endpoint by the ID of one of its deployments, or refers to it."""
+    target = at(schedule.inputs, f"{_DEFINITION}.monitoringTarget.deploymentId")
+    named = re.search(r"onlineEndpoints/([^/]+)/|azureml:([^:/]+):", str(target.value), re.IGNORECASE)
+    if named is not None:
+        found = inspection.named(named[1] or named[2], "endpointName", _ONLINE_ENDPOINT)
+    else:
+        found = inspection.referred(schedule, target, "", _ONLINE_ENDPOINT)
+        for deployment in inspection.referred(schedule, target, "", _ONLINE_DEPLOYMENT):
+            name = at(deployment.inputs, "endpointName")
+            found += inspection.referred(deployment, name, "endpointName", _ONLINE_ENDPOINT)
+    return _Monitor(
+        watched=frozenset(endpoint.urn for endpoint in found),
+        bias=_is_bias(schedule, f"{_DEFINITION}.signals{{}}.signalType"),
+        unsure=target.unknown and not found,
+        elsewhere=named is not None and not found,
+    )
 
 
 def _is_bias(schedule: Resource, path: str) -> bool | None:
@@ -85,45 +149,3 @@ def _is_bias(schedule: Resource, path: str) -> bool | None:
     if any(kind.value in _BIAS for kind in kinds):
         return True
     return None if any(kind.unknown for kind in kinds) else False
-
-
-def _watches(schedule: Resource, endpoint: Resource, inspection: Inspection) -> bool | None:
-    """Whether a schedule of SageMaker names an endpoint, itself or through a job definition."""
-    config = at(schedule.inputs, "monitoringScheduleConfig")
-    [name] = every(config, "monitoringJobDefinitionName")
-    [inline] = every(config, "monitoringJobDefinition.monitoringInputs.endpointInput.endpointName")
-    answers = [_is_meant(schedule, inline, endpoint, inspection)]
-    definitions = [
-        each for type_, path in _DEFINITIONS.items() for each in inspection.referred(schedule, name, path, type_)
-    ]
-    for definition in definitions:
-        for quality in _QUALITIES:
-            watched = at(definition.inputs, f"{quality}JobInput.endpointInput.endpointName")
-            answers.append(_is_meant(definition, watched, endpoint, inspection))
-    if not name.absent and not definitions:
-        answers.append(None)
-    return True if True in answers else None if None in answers else False
-
-
-def _is_meant(holder: Resource, reference: Value, endpoint: Resource, inspection: Inspection) -> bool | None:
-    """Whether a name in some resource is that of an endpoint of SageMaker."""
-    found = inspection.referred(holder, reference, "name", _ENDPOINT)
-    if found or reference.absent:
-        return endpoint in found
-    return None if reference.unknown or at(endpoint.inputs, "name").unknown else False
-
-
-def _targets(schedule: Resource, endpoint: Resource, inspection: Inspection) -> bool | None:
-    """Whether a schedule of Azure ML names an endpoint, by the ID of one of its deployments or by reference."""
-    target = at(schedule.inputs, "properties.action.monitorDefinition.monitoringTarget.deploymentId")
-    if target.unknown:
-        found = inspection.referred(schedule, target, "", _ONLINE_ENDPOINT)
-        for deployment in inspection.referred(schedule, target, "", _ONLINE_DEPLOYMENT):
-            name = at(deployment.inputs, "endpointName")
-            found += inspection.referred(deployment, name, "endpointName", _ONLINE_ENDPOINT)
-        return endpoint in found if found else None
-    found_name = re.search(r"onlineEndpoints/([^/]+)/|azureml:([^:/]+):", str(target.value), re.IGNORECASE)
-    name = at(endpoint.inputs, "endpointName")
-    if found_name is None or not name.unknown:
-        return found_name is not None and name.value in found_name.groups()
-    return None
