@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 from mlinfra.environment import environment_schema
 from mlinfra.testing.features import shipped_targets, support_table
 from mlinfra_cli.commands import app
+from mlinfra_policies.reference import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
@@ -68,6 +70,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "environments/environment.schema.json": schema,
     "docs/targets.md": targets,
     "docs/commands.md": commands,
+    **{f"docs/{name}": partial(pages().__getitem__, name) for name in pages()},
 }
 """What is generated, by its path in the repository."""
 
@@ -78,6 +81,7 @@ def main() -> None:
         path, text = ROOT / name, made()
         stale = not path.exists() or path.read_text(encoding="utf-8") != text
         if stale:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         print(f"{name}: {'written' if stale else 'as it was'}")
 

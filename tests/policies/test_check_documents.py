@@ -116,6 +116,11 @@ def test_every_rule_has_its_place_in_the_pages_and_the_links_lead_there() -> Non
             assert not anchor or anchor in headings, (name, path, anchor)
 
 
+def test_every_page_is_of_a_family() -> None:
+    documents = Path(__file__).parents[2] / "docs"
+    assert {f"rules/{path.name}" for path in (documents / "rules").iterdir()} == set(pages()) - {"rules.md"}
+
+
 def test_every_setting_is_listed() -> None:
     for name in Settings.model_fields:
         assert f"\n| `{name}` | " in pages()["rules.md"]
