@@ -1,16 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from mlinfra.prices.book import Price, PriceBook, snapshot
 from mlinfra.prices.estimate import Estimate, estimate
+from mlinfra.prices.own import read_table
+from mlinfra.prices.update import update
+from mlinfra.prices.update.http import Client
 from mlinfra.prices.usage import Usage
 from mlinfra.resources import Resource, Resources
 
 Estimator = Callable[..., Estimate]
+Reply = tuple[int, str] | Callable[[Mapping[str, list[str]], Mapping[str, str]], tuple[int, str]]
+TODAY = date(2026, 11, 22)
 
 
 def made(
@@ -41,3 +51,58 @@ def price() -> Estimator:
         return estimate(Resources(sorted(resources, key=lambda item: item.urn), left_out), book, usage=loads)
 
     return estimated
+
+
+class PriceServer:
+    """Answers each path with its replies, one after the other, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, list[Reply]] = {}
+        self.asked: list[str] = []
+        self.headers: list[Mapping[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                outer.asked.append(self.path)
+                outer.headers.append(dict(self.headers))
+                replies = outer.replies.get(parts.path) or [(404, "not here")]
+                reply = replies.pop(0) if len(replies) > 1 else replies[0]
+                status, body = reply(parse_qs(parts.query), dict(self.headers)) if callable(reply) else reply
+                if status == 0:  # the connection breaks in the middle of an answer
+                    self.send_response(200)
+                    self.send_header("Content-Length", "1000")
+                    self.end_headers()
+                    self.wfile.write(body.encode())
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body.encode())))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def updated(self, root: Path, provider: str, *regions: str) -> dict[str, Price]:
+        """Update from this server; return the prices of the table, by key and region."""
+        update(root, provider, regions, client=Client(pause=lambda _: None), origin=self.origin, today=TODAY)
+        prices, problems = read_table((root / "prices" / f"{provider}.csv").read_text(), provider)
+        assert not problems
+        return {f"{price.key} {price.region}": price for price in prices}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[PriceServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    served = PriceServer()
+    yield served
+    served.close()
