@@ -46,7 +46,7 @@ def test_every_price_has_a_source_and_a_date(table: str) -> None:
 
 
 def test_aws_counts_in_known_units() -> None:
-    assert {row["unit"] for row in rows("snapshot.csv")} <= UNITS
+    assert {row["unit"] for row in rows("aws.csv")} <= UNITS
 
 
 def test_no_price_stands_twice() -> None:

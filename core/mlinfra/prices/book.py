@@ -13,7 +13,7 @@ from importlib.resources import files
 EVERYWHERE = "any"
 """The region of a price that is the same in all regions."""
 
-TABLES = ("snapshot.csv", "gcp.csv", "azure.csv")
+TABLES = ("aws.csv", "azure.csv", "gcp.csv")
 """The tables of prices that are shipped, with the same columns; no price stands in two of them."""
 
 
