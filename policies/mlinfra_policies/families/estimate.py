@@ -26,6 +26,7 @@ _PATHS: Mapping[str, str] = {
 """By type: the input that a price is found by, where it is one."""
 
 _made: WeakKeyDictionary[Inspection, Estimate] = WeakKeyDictionary()
+_gaps: WeakKeyDictionary[Inspection, Mapping[str, list[Unpriced]]] = WeakKeyDictionary()
 
 
 @decides("COST-10", STACK_TYPE)
@@ -70,8 +71,8 @@ def growth_is_within_the_threshold(resource: Resource, inspection: Inspection) -
 @decides("COST-12", "aws:*", "gcp:*", "azure-native:*", *(each for each in _PATHS if each.startswith("kubernetes:")))
 def everything_billable_has_a_price(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """Everything that is paid for is in the price book."""
-    for gap in _estimate(inspection).unpriced:
-        if gap.resource.urn == resource.urn and not (gap.unused or gap.quantity):
+    for gap in _gaps_by_urn(inspection).get(resource.urn, ()):
+        if not (gap.unused or gap.quantity):
             path = next((path for token, path in _PATHS.items() if matches(resource.type, token)), "")
             yield unknown(path, f"{gap.item}: {gap.reason}")
 
@@ -80,6 +81,15 @@ def _estimate(inspection: Inspection) -> Estimate:
     if inspection not in _made:
         _made[inspection] = _estimate_of(inspection.resources, inspection)
     return _made[inspection]
+
+
+def _gaps_by_urn(inspection: Inspection) -> Mapping[str, list[Unpriced]]:
+    if inspection not in _gaps:
+        found: dict[str, list[Unpriced]] = {}
+        for gap in _estimate(inspection).unpriced:
+            found.setdefault(gap.resource.urn, []).append(gap)
+        _gaps[inspection] = found
+    return _gaps[inspection]
 
 
 def _estimate_of(resources: Resources, inspection: Inspection) -> Estimate:
