@@ -15,7 +15,7 @@ _GROUPS = (
     "mlops.seldon.io",
     "machinelearning.seldon.io",
     "modelregistry.opendatahub.io",
-    "inference.networking*.k8s.io",
+    "inference.networking.*k8s.io",
 )
 
 AWS = ("aws:sagemaker/*", "aws-native:sagemaker:*")

@@ -35,7 +35,7 @@ def variants_have_two_instances(resource: Resource, inspection: Inspection) -> I
         [serverless], [scaling] = every(variant, "serverlessConfig"), every(variant, "managedInstanceScaling")
         [bound], [status] = every(scaling, "minInstanceCount"), every(scaling, "status")
         [count] = every(variant, "initialInstanceCount")
-        if serverless.unknown:
+        if serverless.hidden:
             yield unknown(serverless.path)
         elif serverless.absent:
             scaled = not bound.absent and status.value != "DISABLED"
@@ -83,7 +83,7 @@ def _two(count: Value) -> Iterator[Answer]:
 def containers_of_the_model_garden_are_checked(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     container = at(resource.inputs, "modelConfig.containerSpec")
     checks = [every(container, name)[0].value for name in ("healthRoute", "healthProbe", "livenessProbe")]
-    if container.unknown:
+    if container.hidden:
         yield unknown(container.path)
     elif container.value and not any(checks):
         yield violation(container.path, "the container has no healthRoute, healthProbe or livenessProbe")
@@ -104,7 +104,7 @@ def serving_containers_are_checked(resource: Resource, inspection: Inspection) -
 
 def _probed(outer: Value) -> Iterator[Answer]:
     """Yield which probes are missing. What a probe does is of no matter, so an unknown one is there."""
-    if outer.unknown:
+    if outer.hidden:
         yield unknown(outer.path)
         return
     missing = [name for name in ("livenessProbe", "readinessProbe") if not every(outer, name)[0].value]
@@ -230,7 +230,7 @@ def feature_datasets_keep_their_tables(resource: Resource, inspection: Inspectio
 
 
 def _not_forced(switch: Value) -> Iterator[Answer]:
-    if switch.unknown:
+    if switch.hidden:
         yield unknown(switch.path)
     elif is_true(switch.value):
         yield violation(switch.path, "what it holds is deleted with it", remedy=f"{switch.path}: false")

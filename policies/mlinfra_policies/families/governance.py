@@ -71,7 +71,7 @@ def _allowed(regions: Sequence[Value], inspection: Inspection) -> Iterator[Answe
     for region in regions:
         name = _region(str(region.value))
         zone = _ZONE.fullmatch(name)
-        if region.unknown:
+        if region.hidden:
             yield unknown(region.path)
         elif name not in allowed and (zone is None or zone[1] not in allowed):
             wanted = ", ".join(inspection.settings.allowed_regions) or "none"
@@ -112,7 +112,7 @@ def buckets_of_google_are_not_public(resource: Resource, inspection: Inspection)
     prevention = at(resource.inputs, "publicAccessPrevention")
     if prevention.value == "enforced" or not is_used(resource, at(resource.inputs, "name"), "gs", inspection):
         return
-    if prevention.unknown:
+    if prevention.hidden:
         yield unknown(prevention.path)
     else:
         found = "inherited" if prevention.absent else prevention.value
@@ -134,7 +134,7 @@ def sensitive_workspaces_are_flagged(resource: Resource, inspection: Inspection)
 def _open(workspace: Resource, inspection: Inspection) -> Iterator[Answer]:
     """Yield what a workspace with sensitive data lacks."""
     flag = at(workspace.inputs, "hbiWorkspace")
-    if flag.unknown:
+    if flag.hidden:
         yield unknown(flag.path)
     elif not is_true(flag.value):
         yield violation(
@@ -142,7 +142,7 @@ def _open(workspace: Resource, inspection: Inspection) -> Iterator[Answer]:
         )
     for account in storage_accounts(workspace, inspection):
         access = at(account.inputs, "publicNetworkAccess")
-        if access.unknown:
+        if access.hidden:
             yield unknown("storageAccount", f"whether {account.name} is public is known only after an up")
         elif access.value != "Disabled":
             yield violation("storageAccount", f"the public network access of {account.name} is not Disabled")
@@ -151,11 +151,11 @@ def _open(workspace: Resource, inspection: Inspection) -> Iterator[Answer]:
 @decides("GOV-04", _WORKSPACE)
 def legacy_mode_stands_alone(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     legacy, access = at(resource.inputs, "v1LegacyMode"), at(resource.inputs, "publicNetworkAccess")
-    if legacy.unknown:
+    if legacy.hidden:
         yield unknown(legacy.path)
     if not is_true(legacy.value):
         return
-    if access.unknown:
+    if access.hidden:
         yield unknown(access.path)
     elif access.value != "Disabled":
         yield violation(legacy.path, "the workspace is open to public network access", remedy="v1_legacy_mode=False")

@@ -37,7 +37,7 @@ def model_containers_are_described(resource: Resource, inspection: Inspection) -
 
 
 def _described(description: Value) -> Iterator[Answer]:
-    if description.unknown:
+    if description.hidden:
         yield unknown(description.path)
     elif description.absent or not str(description.value).strip():
         yield violation(description.path, "the models are not described")
@@ -46,12 +46,12 @@ def _described(description: Value) -> Iterator[Answer]:
 @decides("AUD-06", *_AUDIT_CONFIGS)
 def data_access_is_logged(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     service = at(resource.inputs, "service")
-    if service.unknown:
+    if service.hidden:
         yield unknown(service.path)
     if service.value not in _SERVICES:
         return
     for members in every(resource.inputs, "auditLogConfigs[].exemptedMembers"):
-        if members.unknown:
+        if members.hidden:
             yield unknown(members.path)
         elif members.value:
             yield violation(members.path, "some members are exempt from the logs")

@@ -45,7 +45,7 @@ def deployments_of_azure_are_recorded(resource: Resource, inspection: Inspection
     for name in _COLLECTIONS:
         collection = at(resource.inputs, f"properties.dataCollector.collections.{name}")
         [mode], [sampling] = every(collection, "dataCollectionMode"), every(collection, "samplingRate")
-        if mode.unknown:
+        if mode.hidden:
             yield unknown(mode.path)
         elif mode.value != "Enabled":
             found = "is not collected" if collection.absent else f"has the mode {mode.value or 'Disabled'}"
@@ -60,7 +60,7 @@ def inference_services_are_recorded(resource: Resource, inspection: Inspection) 
     [mode] = every(logger, "mode")
     if logger.absent:
         yield violation(logger.path, "requests and responses are not logged", remedy="logger: {mode: all}")
-    elif mode.unknown:
+    elif mode.hidden:
         yield unknown(mode.path)
     elif not mode.absent and mode.value != "all":
         yield violation(mode.path, f"the logger records {mode.value} only; all is wanted", remedy="mode: all")
@@ -68,14 +68,14 @@ def inference_services_are_recorded(resource: Resource, inspection: Inspection) 
 
 def _on(switch: Value) -> Iterator[Answer]:
     """Yield whether a switch is on; absent, it is off."""
-    if switch.unknown:
+    if switch.hidden:
         yield unknown(switch.path)
     elif not is_true(switch.value):
         yield violation(switch.path, "requests and responses are not recorded", remedy=f"{switch.path}: true")
 
 
 def _not_zero(sampling: Value) -> Iterator[Answer]:
-    if sampling.unknown:
+    if sampling.hidden:
         yield unknown(sampling.path)
     elif number(sampling.value) == 0:
         yield violation(sampling.path, "no request is sampled")

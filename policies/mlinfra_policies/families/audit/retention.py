@@ -34,7 +34,7 @@ class _Deletion:
 def records_of_sagemaker_are_kept_and_deleted(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     switch = at(resource.inputs, "dataCaptureConfig.enableCapture")
     target = at(resource.inputs, "dataCaptureConfig.destinationS3Uri")
-    if switch.unknown:
+    if switch.hidden:
         yield unknown(switch.path)
     if not is_true(switch.value):
         return
@@ -85,7 +85,7 @@ def _covers(rule: Value, folder: str | None) -> bool | None:
 def records_of_vertex_are_kept_and_deleted(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     logging = at(resource.inputs, "predictRequestResponseLoggingConfig")
     [switch], [target] = every(logging, "enabled"), every(logging, "bigqueryDestination.outputUri")
-    if switch.unknown:
+    if switch.hidden:
         yield unknown(switch.path)
     if not is_true(switch.value):
         return
