@@ -42,10 +42,11 @@ def month_is_within_the_budget(resource: Resource, inspection: Inspection) -> It
     elif found is Standing.MAY_BE_OVER and made.monthly is not None:
         highest = _usd(made.monthly.high)
         yield unknown("", f"a month costs up to {highest} at the highest load, and the budget is {_usd(budget)}")
-    elif found is Standing.UNKNOWN:
+    elif gaps := [gap for gap in made.monthly_gaps if _decidable(gap)]:
+        yield unknown("", f"within the budget of {_usd(budget)} as far as is known: {_missing(gaps)}")
+    elif not inspection.complete:
         left_out = "a preview without --show-sames leaves resources out"
-        what = _missing(made.monthly_gaps) if made.monthly_gaps else left_out
-        yield unknown("", f"within the budget of {_usd(budget)} as far as is known: {what}")
+        yield unknown("", f"within the budget of {_usd(budget)} as far as is known: {left_out}")
 
 
 @decides("COST-11", STACK_TYPE)
@@ -101,7 +102,12 @@ def _gaps_of_change(after: Resources, made: Estimate, before: Resources, old: Es
     """Return the gaps of resources that change; those of others are the same before and after."""
     now, then = ({resource.urn: resource.inputs for resource in side.all} for side in (after, before))
     gaps = [*made.monthly_gaps, *old.monthly_gaps]
-    return [gap for gap in gaps if now.get(gap.resource.urn) != then.get(gap.resource.urn)]
+    return [gap for gap in gaps if _decidable(gap) and now.get(gap.resource.urn) != then.get(gap.resource.urn)]
+
+
+def _decidable(gap: Unpriced) -> bool:
+    """Whether a gap can be filled: pods are priced by their nodes, which are no objects of the cluster."""
+    return not gap.resource.type.startswith("kubernetes:")
 
 
 def _missing(gaps: list[Unpriced]) -> str:

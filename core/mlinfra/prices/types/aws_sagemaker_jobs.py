@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from mlinfra.policy.values import at, every
+from mlinfra.policy.values import at, every, is_true
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
 from mlinfra.prices.registry import (
@@ -76,8 +76,8 @@ def _trials(resource: Resource, definition: Any, trials: Decimal, context: Conte
 def _training(
     resource: Resource, inputs: Any, runs: Quantity, hours: Decimal, assumed: str, context: Context
 ) -> Iterator[Answer]:
-    spot = known(at(inputs, "enableManagedSpotTraining"))
-    notes = [assumed, "no saving by managed spot, which nobody guarantees" if spot is True else ""]
+    spot = is_true(at(inputs, "enableManagedSpotTraining").value)
+    notes = [assumed, "no saving by managed spot, which nobody guarantees" if spot else ""]
     for label, instance, count in _clusters(inputs):
         yield Use(
             _key("training", instance), runs.times(count * hours), label.rstrip(": "), one_off=True,
