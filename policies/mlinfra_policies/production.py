@@ -19,10 +19,9 @@ def production_only(judge: Judge) -> Judge:
         if production is False:
             return
         for answer in judge(resource, inspection):
-            yield (
-                answer
-                if production
-                else unknown(answer.path, f"only known to be production after an up: {answer.message}")
-            )
+            if production:
+                yield answer
+            else:
+                yield unknown(answer.path, f"if it is production, which is not known before an up: {answer.message}")
 
     return judged
