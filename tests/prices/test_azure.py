@@ -41,6 +41,40 @@ def test_a_deployment_costs_its_instances(token: str, name: str, make: Make, pri
     assert found.idle == Decimal("641.67")
 
 
+GROUP = "azure-native:resources:ResourceGroup"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sources"),
+    [
+        ({"location": UNKNOWN}, ["location"]),
+        ({"location": UNKNOWN, "resourceGroupName": UNKNOWN}, ["location", "resourceGroupName"]),
+        ({"location": UNKNOWN, "resourceGroupName": UNKNOWN}, ["resourceGroupName"]),
+        ({"resourceGroupName": UNKNOWN}, ["resourceGroupName"]),
+        ({"resourceGroupName": "ml"}, []),
+    ],
+)
+def test_a_resource_is_where_its_group_is(inputs: Any, sources: list[str], make: Make, price: Price) -> None:
+    others = [make(GROUP, {"resourceGroupName": "other", "location": "eastus"}, "other"), make(GROUP, {}, "third")]
+    group = make(f"{GROUP[:13]}resources/v20240301:ResourceGroup", {"resourceGroupName": "ml", "location": "West US 2"})
+    blue = {**deployment(), **inputs}
+    if "location" not in inputs:
+        del blue["location"]
+    found = price(make(DEPLOYMENT, blue, "blue", {name: [group.urn] for name in sources}), group, *others)
+    assert [(item.price.region, item.assumed) for item in found.items] == [("westus2", "")]
+
+
+@pytest.mark.parametrize("source", ["azure-native:storage:StorageAccount", GROUP])
+def test_a_place_that_is_not_known_is_not_guessed(source: str, make: Make, price: Price) -> None:
+    elsewhere = make(source, {"location": UNKNOWN, "resourceGroupName": "ml"}, "elsewhere")
+    group = make(GROUP, {"resourceGroupName": "ml", "location": "westus2"}, "group")
+    inputs = {**deployment(location=UNKNOWN), "resourceGroupName": "ml"}
+    found = price(make(DEPLOYMENT, inputs, "blue", {"location": [elsewhere.urn]}), group)
+    assert [gap.reason for gap in found.unpriced] == ["the region is known only after an up (location)"]
+    found = price(make(DEPLOYMENT, inputs, "blue", {"location": [elsewhere.urn]}), elsewhere)
+    assert "the region is known only after an up (location)" in [gap.reason for gap in found.unpriced]
+
+
 def test_an_endpoint_without_a_deployment_costs_nothing(make: Make, price: Price) -> None:
     found = price(make(f"{ML}:OnlineEndpoint", {"endpointName": "churn", "location": "eastus"}))
     assert not found.items

@@ -23,6 +23,7 @@ ASSUMED_REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}
 
 _INPUTS = ("region", "location")
 _ZONES = ("availabilityZone", "zone")
+_GROUP = "azure-native:resources:ResourceGroup"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Context:
         return found
 
     def region(self, resource: Resource) -> Region:
-        """Return where a resource is: by itself, by its provider, by the stack's settings, else assumed.
+        """Return where a resource is: by itself, by its provider, by the stack's settings, by its group, else assumed.
 
         Raises:
             NotKnown: it is known only after an `up`.
@@ -62,9 +63,13 @@ class Context:
             for name in (*_INPUTS, *_ZONES):
                 value = at(inputs, name)
                 if value.unknown:
+                    if (group := self._group(resource)) is not None:
+                        return self.region(group)
                     raise NotKnown(f"the region is known only after an up ({name})")
                 if isinstance(value.value, str) and value.value:
                     return Region(_plain(value.value, zone=name in _ZONES))
+        if (group := self._group(resource)) is not None:
+            return self.region(group)
         return Region(ASSUMED_REGIONS.get(word.removesuffix("-native"), ""), assumed=True)
 
     def stated(self, resource: Resource, field: str) -> Decimal | None:
@@ -114,6 +119,12 @@ class Context:
         if value.unknown:
             return None
         return self.inspection.named(value.value, name_path, token)
+
+    def _group(self, resource: Resource) -> Resource | None:
+        """Return the resource group of Azure whose location a resource has, unless its location is from elsewhere."""
+        path = "location" if resource.property_dependencies.get("location") else "resourceGroupName"
+        found = self.inspection.referred(resource, at(resource.inputs, path), "resourceGroupName", _GROUP)
+        return found[0] if len(found) == 1 and found[0] is not resource else None
 
     def _default_provider(self, word: str) -> Resource | None:
         """Return the only provider of a package, as a state holds it where a preview does not."""
