@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 import psutil
@@ -29,6 +30,15 @@ from mlinfra.digests import PREFIX, canonical_json, digest_bytes, digest_file, d
 from mlinfra.problems import MlinfraError, Refused
 
 _ABANDONED_SECONDS = 24 * 3600
+
+
+class Condition(StrEnum):
+    """What became of a tree. `WHOLE`: every byte was read; `THERE`: every file is listed, none was read."""
+
+    WHOLE = "whole"
+    THERE = "there"
+    CHANGED = "changed"
+    MISSING = "missing"
 
 
 class ArtifactStore:
@@ -48,6 +58,21 @@ class ArtifactStore:
     def has(self, digest: str) -> bool:
         """Say whether the whole tree is in the store. Its content is checked by whoever reads it."""
         return bool(self._files.exists(self._listing_path(digest)))
+
+    def condition(self, digest: str) -> Condition:
+        """Return what became of a tree. Only in a local store its files are read: others would have to send them."""
+        if not self.has(digest):
+            return Condition.MISSING
+        try:
+            listing = self._listing(digest)
+        except Refused:
+            return Condition.CHANGED
+        if self._local:
+            return Condition.CHANGED if self._changed_since(digest) else Condition.WHOLE
+        with self._explained("read"):
+            tree = self._tree_path(digest)
+            there = {str(path).removeprefix(f"{tree}/") for path in self._files.find(tree)}
+        return Condition.THERE if there == set(listing) else Condition.CHANGED
 
     def put_tree(self, folder: Path) -> str:
         """Store a folder's files and return the digest of the tree.
@@ -132,14 +157,11 @@ class ArtifactStore:
 
     def releases(self, stack: str) -> list[str]:
         """Return the digests of a stack's releases, sorted."""
-        with self._explained("read"):
-            try:
-                self._files.invalidate_cache()
-                paths = self._files.ls(f"{self._root}/releases/{stack}", detail=False)
-            except FileNotFoundError:
-                return []
-        names = [PurePosixPath(str(path)).name for path in paths]
-        return sorted(PREFIX + name.removesuffix(".json") for name in names if not name.startswith("."))
+        return [PREFIX + name.removesuffix(".json") for name in self._names(f"releases/{stack}")]
+
+    def stacks(self) -> list[str]:
+        """Return the names of the stacks that have releases here, sorted."""
+        return self._names("releases")
 
     def put_newest(self, environment: str, stack: str, endpoint: str, digest: str) -> None:
         """Remember which release of an endpoint was accepted last: what `releases: latest` follows."""
@@ -176,6 +198,16 @@ class ArtifactStore:
                     remedy=f"remove it, then mlinfra train {environment}: the newest run gives it again",
                 ) from None
         return found
+
+    def _names(self, folder: str) -> list[str]:
+        with self._explained("read"):
+            try:
+                self._files.invalidate_cache()
+                paths = self._files.ls(f"{self._root}/{folder}", detail=False)
+            except FileNotFoundError:
+                return []
+        names = (PurePosixPath(str(path)).name for path in paths)
+        return sorted(name for name in names if not name.startswith("."))
 
     def _listing(self, digest: str) -> Mapping[str, str]:
         with self._explained("read"):

@@ -81,9 +81,9 @@ class Repository:
             MlinfraError: no environment of this name.
         """
         self.check_name(name)
-        environment_file = self._yaml(f"environments/{name}.yaml")
+        environment_file = self.yaml(f"environments/{name}.yaml")
         environment, problems = parse_environment(environment_file, name)
-        lock_file = self._yaml(f"environments/{name}.lock.yaml")
+        lock_file = self.yaml(f"environments/{name}.lock.yaml")
         lock, lock_problems = parse_lock(lock_file)
         problems += lock_problems
         stacks: list[DeclaredStack] = []
@@ -105,7 +105,8 @@ class Repository:
         assert environment is not None
         return Declared(environment, stacks, lock, releases, lines, self._newest(environment, stacks))
 
-    def _yaml(self, name: str) -> YamlFile:
+    def yaml(self, name: str) -> YamlFile:
+        """Return a YAML file of the repository by its path in it, with its problems; one that is not there is empty."""
         path = self.root / name
         try:
             return read_yaml(path.read_text(encoding="utf-8"), name)

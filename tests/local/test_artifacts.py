@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlinfra.artifacts import ArtifactStore
+from mlinfra.artifacts import ArtifactStore, Condition
 from mlinfra.digests import digest_json, digest_tree
 from mlinfra.problems import MlinfraError, Refused
 
@@ -54,6 +54,26 @@ def test_what_is_not_there_is_named(store: ArtifactStore, tmp_path: Path) -> Non
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.parametrize("file", ["model.joblib", "nested/signature.json"])
+def test_what_became_of_a_tree_is_told(store: ArtifactStore, tree: Path, file: str) -> None:
+    assert store.condition(DIGEST) is Condition.MISSING
+    digest = store.put_tree(tree)
+    local = store.url.startswith("file:")
+    assert store.condition(digest) is (Condition.WHOLE if local else Condition.THERE)
+    kept = f"{store._tree_path(digest)}/{file}"
+    if local:
+        Path(kept).write_bytes(b"?")
+        assert store.condition(digest) is Condition.CHANGED
+    store._files.rm(kept)
+    assert store.condition(digest) is Condition.CHANGED
+
+
+def test_a_changed_listing_is_told(store: ArtifactStore, tree: Path) -> None:
+    digest = store.put_tree(tree)
+    store._write(store._listing_path(digest), b"{}")
+    assert store.condition(digest) is Condition.CHANGED
+
+
 def test_releases_are_kept_by_stack_and_never_change(store: ArtifactStore) -> None:
     digests = [digest_json({"release": number}) for number in range(3)]
     for number, digest in enumerate(digests):
@@ -62,6 +82,7 @@ def test_releases_are_kept_by_stack_and_never_change(store: ArtifactStore) -> No
     store.put_release("diamonds", DIGEST, b"{}")
     assert store.releases("flights") == sorted(digests)
     assert store.release("flights", digests[0]) == b"0"
+    assert store.stacks() == ["diamonds", "flights"]
 
 
 def test_a_changed_file_is_refused_before_it_arrives(tree: Path, tmp_path: Path) -> None:
