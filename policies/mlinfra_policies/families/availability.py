@@ -128,7 +128,7 @@ def disruption_budgets_let_a_pod_go(resource: Resource, inspection: Inspection) 
 
 
 def _leaves_some(least: Value, workload: Resource, inspection: Inspection) -> Iterator[Answer]:
-    replicas, share = _replicas(workload, inspection), re.fullmatch(r"(\d+)%", str(least.value))
+    replicas, share = _replicas(workload, "maxReplicas", inspection), re.fullmatch(r"(\d+)%", str(least.value))
     if replicas is None:
         yield unknown(least.path, f"the replicas of {workload.name} are known only after an up")
         return
@@ -148,7 +148,7 @@ def workloads_have_one_autoscaler(resource: Resource, inspection: Inspection) ->
 @decides("AVL-03", _WORKLOADS[0])
 @production_only
 def replicated_deployments_have_a_disruption_budget(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    replicas = _replicas(resource, inspection)
+    replicas = _replicas(resource, "minReplicas", inspection)
     answers = [_selects(budget, resource) for budget in inspection.of(_DISRUPTION_BUDGET)]
     if True in answers or (replicas is not None and replicas < 2):
         return
@@ -179,11 +179,12 @@ def _namespace(resource: Resource) -> Any:
     return at(resource.inputs, "metadata.namespace").value or "default"
 
 
-def _replicas(workload: Resource, inspection: Inspection) -> float | None:
-    """Return how many pods a workload keeps at least: what its autoscaler says, else what it says itself."""
-    scalers = _scalers(inspection).get(workload.urn)
-    replicas = at(scalers[0].inputs, "spec.minReplicas") if scalers else at(workload.inputs, "spec.replicas")
-    return 1 if replicas.absent else number(replicas.value)
+def _replicas(workload: Resource, bound: str, inspection: Inspection) -> float | None:
+    """Return how many pods a workload has: what it says, else what this bound of its autoscaler says, else one."""
+    said = [at(workload.inputs, "spec.replicas")]
+    said += [at(scaler.inputs, f"spec.{bound}") for scaler in _scalers(inspection).get(workload.urn, ())]
+    replicas = next((each for each in said if not each.absent), None)
+    return 1 if replicas is None else number(replicas.value)
 
 
 @lru_cache(maxsize=1)
