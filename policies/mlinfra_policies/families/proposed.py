@@ -15,7 +15,7 @@ from mlinfra.prices.estimate import estimate
 from mlinfra.prices.registry import HOURS
 from mlinfra.resources import Resource
 from mlinfra_policies.families.cost.accelerated import in_pod, total
-from mlinfra_policies.families.cost.amounts import in_production, is_hidden, is_known, outside_production
+from mlinfra_policies.families.cost.amounts import in_production, is_known, outside_production
 from mlinfra_policies.families.cost.endpoints import (
     CONFIGURATION,
     ENDPOINT,
@@ -102,13 +102,13 @@ def deployments_have_traffic(resource: Resource, inspection: Inspection) -> Iter
     mirrored = mirror if isinstance(mirror, Mapping) else {}
     shares = dict(traffic.value) if isinstance(traffic.value, Mapping) else {}
     deployments = {str(at(each.inputs, "deploymentName").value): each for each in deployments_of(resource, inspection)}
-    if is_hidden(traffic):
+    if traffic.hidden:
         yield unknown(traffic.path)
         return
     for name in {**shares, **deployments}:
         share = Value(f"{traffic.path}.{name}", shares.get(name, 0))
         capacity = at(deployments[name].inputs, "sku.capacity") if name in deployments else Value("", None)
-        if name in mirrored or is_hidden(Value("", name)) or number(capacity.value) == 0:
+        if name in mirrored or Value("", name).hidden or number(capacity.value) == 0:
             continue
         if share.unknown or (number(share.value) == 0 and capacity.unknown):
             yield unknown(share.path)
@@ -210,7 +210,7 @@ def update_is_within_the_budget(resource: Resource, inspection: Inspection) -> I
         return
     path = "deploymentConfig.blueGreenUpdatePolicy"
     if configuration is None:
-        if inspection.complete and not is_hidden(at(resource.inputs, "endpointConfigName")):
+        if inspection.complete and not at(resource.inputs, "endpointConfigName").hidden:
             path = "endpointConfigName"
         yield unknown(path, "what the endpoint costs is not known: its configuration is not in the stack")
         return
@@ -261,7 +261,7 @@ def _watches(alarm: Resource, endpoint: Resource) -> bool | None:
     sources = [urn for top in ("dimensions", "metricQueries") for urn in alarm.property_dependencies.get(top) or ()]
     if endpoint.urn in sources:
         return True
-    return None if any(is_hidden(each) for each in named) or is_hidden(Value("", wanted)) else False
+    return None if any(each.hidden for each in named) or Value("", wanted).hidden else False
 
 
 def _kept(variant: Value) -> float | None:
@@ -297,7 +297,7 @@ def _stops_early(trials: Value, stopping: Value, *, on: bool, open_: bool) -> It
     count = number(trials.value)
     if on or (count is not None and count <= _MANY_TRIALS):
         return
-    if open_ or is_hidden(trials):
+    if open_ or trials.hidden:
         yield unknown(stopping.path if open_ else trials.path)
     else:
         many = f"{count:g}" if count is not None else "any number of"

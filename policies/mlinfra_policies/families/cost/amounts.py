@@ -9,7 +9,7 @@ from typing import Any
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, unknown, violation
 from mlinfra.policy.values import Value, at, number
-from mlinfra.resources import SECRET, Resource
+from mlinfra.resources import Resource
 
 _ISO = re.compile(
     r"P(?!$)((?P<Y>[\d.]+)Y)?((?P<M>[\d.]+)M)?((?P<W>[\d.]+)W)?((?P<D>[\d.]+)D)?"
@@ -20,12 +20,7 @@ _SECONDS = {"Y": 365 * 86400, "M": 30 * 86400, "W": 7 * 86400, "D": 86400, "h": 
 
 def is_known(value: Value) -> bool:
     """Whether something is said at a place, and can be read now."""
-    return not (value.absent or value.unknown or value.value == SECRET)
-
-
-def is_hidden(value: Value) -> bool:
-    """Whether something is said at a place that cannot be read now: it is not known yet, or a secret."""
-    return value.unknown or bool(value.value == SECRET)
+    return not (value.absent or value.hidden)
 
 
 def seconds(value: Any) -> float | None:
@@ -56,8 +51,8 @@ def above(
     """
     if found.absent:
         return
-    amount = None if is_hidden(found) else read(found.value)
-    if is_hidden(found):
+    amount = None if found.hidden else read(found.value)
+    if found.hidden:
         yield unknown(found.path)
     elif amount is None:
         yield unknown(found.path, f"is {found.value!r}, which is no amount")

@@ -14,7 +14,7 @@ _BUDGETS: Mapping[str, Sequence[str]] = {
     "gcp": ("gcp:billing/budget:Budget",),
     "azure-native": ("azure-native:consumption:Budget", "azure-native:costmanagement:Budget"),
 }
-_BILLABLE: Mapping[str, Sequence[str]] = {
+BILLABLE: Mapping[str, Sequence[str]] = {
     "aws": tuple(
         f"aws:sagemaker/{name[0].lower()}{name[1:]}:{name}"
         for name in (
@@ -46,7 +46,7 @@ _BILLABLE: Mapping[str, Sequence[str]] = {
 @decides("COST-13", STACK_TYPE)
 def budget_exists(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """A stack that spends on a provider has a budget there."""
-    for provider, billable in _BILLABLE.items():
+    for provider, billable in BILLABLE.items():
         spent = inspection.of(*billable)
         if spent and not inspection.of(*_BUDGETS[provider]):
             if inspection.complete:
@@ -81,9 +81,8 @@ def budget_warns_on_google(resource: Resource, inspection: Inspection) -> Iterat
 @decides("COST-13", *_BUDGETS["azure-native"])
 def budget_warns_on_azure(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """A budget has an enabled notification at or below 100 percent of it."""
-    place = "properties.notifications" if at(resource.inputs, "notifications").absent else "notifications"
     percents = []
-    for notification in every(resource.inputs, f"{place}{{}}"):
+    for notification in every(resource.inputs, "notifications{}"):
         switch = at(notification, "enabled")
         if switch.unknown or is_true(switch.value):
             percents.append(None if switch.unknown else number(at(notification, "threshold").value))

@@ -11,8 +11,6 @@ from mlinfra.policy.values import Value, at, every, is_false, is_true, number
 from mlinfra.resources import Resource
 from mlinfra_policies.families.cost.amounts import above
 
-_MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10080, "month": 43200}
-
 
 @decides("COST-14", "aws:sagemaker/endpointConfiguration:EndpointConfiguration")
 def capture_on_sagemaker(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
@@ -64,16 +62,16 @@ def _sampled(switch: Value, rate: Value, inspection: Inspection, *, fraction: bo
 def _recurring(trigger: Value) -> Iterator[Answer]:
     frequency, interval = at(trigger, "frequency"), at(trigger, "interval")
     minutes = at(trigger, "schedule.minutes")
-    each = _MINUTES.get(str(frequency.value).lower())
-    every_ = 1.0 if interval.absent else number(interval.value)
-    if isinstance(minutes.value, list) and len(minutes.value) > 1:
-        yield violation(minutes.path, f"the monitor runs {len(minutes.value)} times an hour; hourly is enough")
+    runs = isinstance(minutes.value, list) and len(minutes.value)
+    length = 1.0 if interval.absent else number(interval.value)
+    if runs > 1:
+        yield violation(minutes.path, f"the monitor runs {runs} times an hour; hourly is enough")
     elif frequency.unknown:
         yield unknown(frequency.path)
-    elif each == 1 and every_ is None:
+    elif str(frequency.value).lower() == "minute" and length is None:
         yield unknown(interval.path)
-    elif each is not None and every_ is not None and each * every_ < 60:
-        yield violation(frequency.path, f"the monitor runs every {every_:g} minutes; hourly is enough")
+    elif str(frequency.value).lower() == "minute" and length is not None and length < 60:
+        yield violation(frequency.path, f"the monitor runs every {length:g} minutes; hourly is enough")
 
 
 def _by_cron(cron: Value) -> Iterator[Answer]:

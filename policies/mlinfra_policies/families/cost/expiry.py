@@ -11,7 +11,7 @@ from mlinfra.policy.inspection import Inspection, plain
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, is_absent
 from mlinfra.resources import Resource
-from mlinfra_policies.families.cost.amounts import is_hidden, outside_production, seconds
+from mlinfra_policies.families.cost.amounts import outside_production, seconds
 
 _DURATION = re.compile(r"(\d+(\.\d+)?[smhdwy])+", re.IGNORECASE)
 _PLACES = {"aws": "tags", "gcp": "labels", "azure-native": "tags", "kubernetes": "metadata.annotations"}
@@ -41,7 +41,7 @@ def missing_expiry(resource: Resource, inspection: Inspection) -> Iterator[Answe
     said = [value for name, value in pairs if name in names and not is_absent(value)]
     if any(_is_moment(value) for value in said):
         return
-    if not complete or is_hidden(annotations) or any(is_hidden(Value("", value)) for value in said):
+    if not complete or annotations.hidden or any(Value("", value).hidden for value in said):
         yield unknown(place)
     elif said:
         yield violation(place, f"{said[0]!r} is neither a date nor a duration such as 2027-01-31, 72h, 7d or P7D")

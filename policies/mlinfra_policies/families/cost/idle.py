@@ -12,7 +12,6 @@ from mlinfra.resources import UNKNOWN, Resource
 from mlinfra_policies.families.cost.amounts import (
     above,
     compute_is,
-    is_hidden,
     is_known,
     minutes,
     outside_production,
@@ -118,7 +117,7 @@ def notebook_controller(resource: Resource, inspection: Inspection) -> Iterator[
     if not any("notebook-controller" in str(name) for name in names):
         return
     culling = _variable("ENABLE_CULLING", resource, inspection)
-    if is_hidden(culling):
+    if culling.hidden:
         yield unknown(culling.path, "whether idle notebooks are culled is not known")
     elif not is_true(culling.value):
         yield violation(culling.path, "idle notebooks are not culled", remedy="ENABLE_CULLING=true")
@@ -175,7 +174,7 @@ def _asynchronous(variant: Value, config: Resource, inspection: Inspection) -> I
     endpoints = endpoints_of(config, inspection)
     targets = targets_of_variant(variant, endpoints, inspection)
     bounds = [number(at(target.inputs, "minCapacity").value) for target in targets]
-    if is_hidden(asynchronous) or None in bounds:
+    if asynchronous.hidden or None in bounds:
         yield unknown(variant.path, "its lower bound is not known")
     elif any(bounds):
         yield violation(variant.path, f"autoscaling keeps {max(filter(None, bounds)):g}; 0 is wanted")
@@ -190,13 +189,13 @@ def _above_zero(bound: Value, what: str) -> Iterator[Answer]:
     if bound.absent:
         yield violation(bound.path, f"{what}, 1 where nothing is said; 0 is wanted")
     for answer in above(bound, 0):
-        yield answer if is_hidden(bound) else violation(bound.path, f"{bound.value} {what}; 0 is wanted")
+        yield answer if bound.hidden else violation(bound.path, f"{bound.value} {what}; 0 is wanted")
 
 
 def _shutdown(resource: Value, inspection: Inspection) -> Iterator[Answer]:
     idle = f"defaultUserSettings.{_IDLE}"
     switch = at(resource, f"{idle}.lifecycleManagement")
-    if is_hidden(switch):
+    if switch.hidden:
         yield unknown(switch.path)
     elif str(switch.value).upper() != "ENABLED":
         yield violation(switch.path, "idle notebooks are not shut down", remedy='lifecycleManagement="ENABLED"')

@@ -9,7 +9,6 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, every
 from mlinfra.resources import Resource
-from mlinfra_policies.families.cost.amounts import is_hidden
 from mlinfra_policies.pods import pods
 
 _TUNED = tuple(
@@ -69,7 +68,7 @@ def _allowed(found: Sequence[Value], resource: Resource, inspection: Inspection)
     wanted = {True: [lists.prod], False: [lists.nonprod], None: [lists.prod, lists.nonprod]}[production]
     for each in found:
         on_list = [_matches(str(each.value), patterns) for patterns in wanted if patterns]
-        if is_hidden(each):
+        if each.hidden:
             yield unknown(each.path)
         elif not each.absent and on_list and not any(on_list):
             shown = ", ".join(dict.fromkeys(pattern for patterns in wanted for pattern in patterns))

@@ -9,26 +9,20 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at
 from mlinfra.resources import Resource
+from mlinfra_policies.ml_types import LOCATED
 
 _PLACES = ("location", "region")
 _OF_PROVIDERS = ("region", "location")
 
 
-@decides(
-    "COST-17",
-    "aws:sagemaker/*",
-    "gcp:vertex/*",
-    "gcp:workbench/*",
-    "gcp:colab/*",
-    "azure-native:machinelearningservices:Workspace",
-)
+@decides("COST-17", *LOCATED)
 def region_is_low_carbon(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The region of a resource, its own or its provider's, is on the list."""
     wanted = inspection.settings.low_carbon_regions
     if wanted is None:
         return
     found = _region(resource, inspection)
-    if found.unknown or found.absent:
+    if found.hidden or found.absent:
         yield unknown(found.path, "the region is not known")
     elif _plain(found.value) not in {_plain(region) for region in wanted}:
         yield violation(found.path, f"is {found.value}; preferred are {', '.join(wanted)}")

@@ -8,7 +8,7 @@ from mlinfra.policy.inspection import Inspection, matches
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_true, number
 from mlinfra.resources import Resource
-from mlinfra_policies.families.cost.amounts import above, compute_is, is_hidden, outside_production, seconds
+from mlinfra_policies.families.cost.amounts import above, compute_is, outside_production, seconds
 from mlinfra_policies.pods import Pod, pods
 
 TUNING = "aws:sagemaker/hyperParameterTuningJob:HyperParameterTuningJob"
@@ -162,7 +162,7 @@ def _wants_spot(pod: Pod) -> bool | None:
     hidden = [pod.at(name) for name in ("nodeSelector", "affinity")]
     if True in answers:
         return True
-    return None if None in answers or any(is_hidden(each) for each in hidden) else False
+    return None if None in answers or any(each.hidden for each in hidden) else False
 
 
 def _means_spot(asked: object) -> bool | None:
@@ -175,7 +175,7 @@ def _means_spot(asked: object) -> bool | None:
     if str(key.value) not in _SPOT or operator.value in ("NotIn", "DoesNotExist"):
         return False
     given = values.value if isinstance(values.value, list) else [value.value]
-    if value.unknown or values.unknown or any(is_hidden(Value("", each)) for each in given):
+    if value.unknown or values.unknown or any(Value("", each).hidden for each in given):
         return None
     return operator.value == "Exists" or any(str(each).lower() == _SPOT[str(key.value)].lower() for each in given)
 
