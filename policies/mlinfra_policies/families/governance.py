@@ -55,7 +55,8 @@ def resources_are_in_allowed_regions(resource: Resource, inspection: Inspection)
     if own is not None:
         yield from _allowed([own, *every(resource.inputs, "regionDetails[].location")], inspection)
     elif inspection.settings.allowed_regions is not None:
-        yield unknown("region", "neither the resource nor its provider states a region")
+        path = "region" if resource.type.startswith("aws:") else "location"
+        yield unknown(path, "neither the resource nor its provider states a region")
 
 
 @decides("GOV-02", "kubernetes:*")

@@ -57,7 +57,7 @@ def models_of_sagemaker_come_as_packages(resource: Resource, inspection: Inspect
         if package.absent and container.value:
             yield violation(
                 container.path,
-                "the container brings image and data of its own, and no model package",
+                "the container names no model package; its image and data come from elsewhere",
                 remedy="modelPackageName=package.arn",
             )
         elif not package.absent:
