@@ -37,6 +37,7 @@ def show_cost(cost: Cost) -> None:
     )
     _show_notes("not priced, and in no total", [_gap(gap) for gap in estimate.unpriced])
     _show_notes("stated, and nothing here is billed by it", cost.unused)
+    _show_notes("priced as with a first release, which is not there yet", cost.supposed)
     render.show(text(), *_last(cost))
 
 

@@ -131,6 +131,17 @@ def test_the_local_target_costs_nothing(repository: Path, run: Run) -> None:
     assert "resources free of charge" in result.stdout
 
 
+def test_an_endpoint_without_a_release_is_priced_as_with_its_first(
+    repository: Path, run: Run, cloud: type[Cloud]
+) -> None:
+    path = repository / "environments" / "dev.yaml"
+    path.write_text(path.read_text().replace("target: local", "target: cloud"))
+    result = run("cost", "dev")
+    assert result.stdout.startswith("dev on cloud: $335.80 a month")
+    assert "priced as with a first release, which is not there yet\n  endpoints.diabetes\n" in result.stdout
+    assert json.loads(run("cost", "dev", "--json").stdout)["supposed_releases"] == ["endpoints.diabetes"]
+
+
 def environment(repository: Path, *lines: str) -> None:
     with (repository / "environments" / "dev.yaml").open("a") as file:
         file.write("".join(f"{line}\n" for line in lines))
@@ -217,7 +228,7 @@ class Cloud(Local):
 
     def declare(self, part: ResolvedPart, links: Links) -> Links:
         options = pulumi.ResourceOptions(parent=links.parent)
-        if isinstance(part.part, Endpoint):
+        for _ in part.deployments if isinstance(part.part, Endpoint) else ():
             variants = {"name": "c", "region": "us-east-1", "productionVariants": [VARIANT]}
             pulumi.CustomResource(CONFIGURATION, "c", variants, options)
             used = {"name": "e", "endpointConfigName": "c", "region": "us-east-1"}
@@ -240,6 +251,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> type[Cloud]:
         return Installed() if name == "cloud" else load_adapter(name)
 
     monkeypatch.setattr("mlinfra.adapters.load_adapter", load)
+    monkeypatch.setattr("mlinfra.operations.session.load_adapter", load)
+    monkeypatch.setattr("mlinfra.repository.adapter_names", lambda: ["cloud", "local"])
     return Installed
 
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate, what it is of, and how it stands to the budget. `unused`: usage that nothing is billed by."""
+    """An estimate, what it is of, and how it stands to the budget.
+
+    `unused`: usage that nothing is billed by. `supposed`: endpoints without a release yet, priced as with their first.
+    """
 
     title: str
     target: str | None
@@ -32,6 +35,7 @@ class Cost:
     growth: Dollars | None = None
     budget: float | None = None
     unused: Sequence[str] = ()
+    supposed: Sequence[str] = ()
 
     @property
     def standing(self) -> Standing | None:
@@ -49,6 +53,7 @@ class Cost:
             "budget_monthly_usd": self.budget,
             "budget": self.standing.value if self.standing else None,
             "unused": list(self.unused),
+            "supposed_releases": list(self.supposed),
         }
 
 
@@ -106,8 +111,10 @@ def cost_of_environment(repository: Repository, name: str, preview: str | None, 
 
     session = Session.open(repository, name)
     environment = session.environment
-    before = None
+    before: Resources | None = None
+    supposed: Sequence[str] = ()
     if preview is None and state is None:
+        session, supposed = _with_first_releases(session)
         resources = _declared(session)
     else:
         resources, before = _given(preview, state)
@@ -122,13 +129,15 @@ def cost_of_environment(repository: Repository, name: str, preview: str | None, 
         growth(_estimate(before, session, book), made) if before is not None else None,
         environment.budget.monthly_usd if environment.budget else environment.policies.settings.budget_monthly_usd,
         list(_unused(context)),
+        supposed,
     )
 
 
 def compare_targets(repository: Repository, name: str) -> Comparison:
     """Return what an environment's parts cost on every installed target, or why a target refuses them.
 
-    Fields of the environment that another target does not have are left out for it.
+    Fields of the environment that another target does not have are left out for it, and places to keep state and
+    artifacts, which change no price, are supposed.
 
     Raises:
         Problems: all problems of all files.
@@ -154,13 +163,14 @@ def _alternative(repository: Repository, declared: Declared, target: str, book: 
         adapter = load_adapter(target)
         environment = declared.environment
         if target != environment.target:
-            environment = environment.model_copy(update={"target": target})
+            places = {name: getattr(environment, name) or "s3://supposed" for name in ("state", "artifacts")}
+            environment = environment.model_copy(update={"target": target, **(places if adapter.shared else {})})
             fields = type(environment).model_fields
             foreign = {path.partition(".")[0] for path, _, _ in adapter.refuse_environment(environment)}
             known = {name: fields[name].get_default(call_default_factory=True) for name in foreign & set(fields)}
             environment = environment.model_copy(update=known)
         there = replace(declared, environment=environment)
-        session = Session(repository, there, adapter, resolve(there, adapter))
+        session, _ = _with_first_releases(Session(repository, there, adapter, resolve(there, adapter)))
         return Alternative(target, _estimate(_declared(session), session, book))
     except Problems as error:
         return Alternative(target, None, error.problems)
@@ -169,6 +179,34 @@ def _alternative(repository: Repository, declared: Declared, target: str, book: 
     except ImportError as error:
         remedy = f"install mlinfra-toolkit[{target}]"
         return Alternative(target, None, [Problem("", 0, "", f"is not installed completely: {error}", remedy=remedy)])
+
+
+def _with_first_releases(session: Session) -> tuple[Session, Sequence[str]]:
+    """Return the session with a release for each endpoint that has none yet, and these endpoints' keys.
+
+    What serves a release is what costs: before the first one there would be nothing to see.
+    """
+    from dataclasses import replace
+
+    from mlinfra.adapters import Deployment
+    from mlinfra.declarations.endpoint import Endpoint
+    from mlinfra.digests import digest_json
+    from mlinfra.releases import Identity, Provenance, Release, Runtime
+
+    parts, supposed = [], []
+    for resolved in session.resolved.parts:
+        part = resolved.part
+        if isinstance(part, Endpoint) and not resolved.deployments:
+            supposed.append(resolved.key)
+            identity = Identity(
+                artifact=digest_json([]), runtime=Runtime(name=part.runtime, version="0"), spec=part.spec(),
+                signature={"inputs": [], "outputs": []}, baseline=digest_json([]),
+            )  # fmt: skip
+            provenance = Provenance(created="2000-01-01T00:00:00Z", author="", run="")
+            release = Release(stack=resolved.stack, endpoint=part.name, identity=identity, provenance=provenance)
+            resolved = replace(resolved, deployments=[Deployment(release, part)])
+        parts.append(resolved)
+    return replace(session, resolved=replace(session.resolved, parts=parts)), supposed
 
 
 def _declared(session: Session) -> Resources:
