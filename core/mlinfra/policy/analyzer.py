@@ -124,7 +124,10 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         )
         environment = self._environment
         policies = environment.policies if environment else Policies()
-        inspection = inspection_for(environment, resources) if environment else Inspection(resources)
+        root = self._root
+        inspection = (
+            inspection_for(environment, resources, root=root) if environment else Inspection(resources, root=root)
+        )
         rules = profile_for(self._stack, policies.profile).applied(self._rules)
         today = datetime.now(UTC).date()
         findings, _ = set_apart(check(inspection, rules), policies.exceptions, today=today, complete=True, where=str)
