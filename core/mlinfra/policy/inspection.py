@@ -148,11 +148,6 @@ class Inspection:
         return resource.urn.removeprefix("urn:pulumi:").split("::")[0].rpartition("/")[2].lower() in PRODUCTION
 
     @cached_property
-    def _by_type(self) -> Mapping[str, Sequence[Resource]]:
-        found: dict[str, list[Resource]] = {}
-        for resource in self.resources.all:
-            found.setdefault(resource.type, []).append(resource)
-    @cached_property
     def _of(self) -> dict[tuple[str, ...], list[Resource]]:
         return {}
 
@@ -160,6 +155,11 @@ class Inspection:
     def _names(self) -> dict[tuple[str, tuple[str, ...]], dict[Any, list[Resource]]]:
         return {}
 
+    @cached_property
+    def _by_type(self) -> Mapping[str, Sequence[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources.all:
+            found.setdefault(resource.type, []).append(resource)
         return found
 
     @cached_property
