@@ -171,6 +171,30 @@ def test_a_budget_that_is_exceeded_is_refused(
     assert (document["budget"], document["budget_monthly_usd"]) == (standing, budget)
 
 
+OWN = """\
+provider,service,component,item,region,unit,usd,as_of,source
+aws,VPC,NAT gateway,gateway,us-east-1,hour,1.00,2026-11-01,our contract
+"""
+
+
+def test_the_budget_is_judged_with_the_usage_and_the_prices_of_the_repository(repository: Path, run: Run) -> None:
+    def verdicts() -> list[str]:
+        findings = json.loads(run("check", "dev", "--json").stdout)["findings"]
+        return [finding["verdict"] for finding in findings if finding["rule"] == "COST-10"]
+
+    (repository / "stacks" / "__main__.py").write_text(RAW)
+    environment(repository, "budget: {monthly_usd: 700}")
+    assert verdicts() == []
+    (repository / "prices").mkdir()
+    (repository / "prices" / "contract.csv").write_text(OWN)
+    assert json.loads(run("cost", "dev", "--json").stdout)["monthly_usd"]["likely"] == 730.0
+    assert verdicts() == ["violation"]
+    environment(repository, "commitments: {VPC: 0.9}")
+    assert verdicts() == []
+    environment(repository, "usage: {nat: {data_gb: 2000}}")
+    assert verdicts() == ["violation"]  # 730 x 0.9 = 657, and 2000 x 0.045
+
+
 def test_usage_and_commitments_of_the_environment_count(repository: Path, run: Run) -> None:
     (repository / "stacks" / "__main__.py").write_text(RAW)
     environment(repository, "usage: {nat: {data_gb: 100, requests: 5}}", "commitments: {VPC: 0.5}")
