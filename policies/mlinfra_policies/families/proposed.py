@@ -88,9 +88,9 @@ def variants_have_traffic(resource: Resource, inspection: Inspection) -> Iterato
         kept = _kept(variant)
         if weight.unknown and kept != 0:
             yield unknown(weight.path)
-        elif is_known(weight) and number(weight.value) == 0 and kept is None:
+        elif number(weight.value) == 0 and kept is None:
             yield unknown(variant.path, "gets no traffic, and how many instances it keeps is not known")
-        elif is_known(weight) and number(weight.value) == 0 and kept:
+        elif number(weight.value) == 0 and kept:
             yield violation(weight.path, f"gets no traffic, and keeps {kept:g} paid instances")
 
 
@@ -210,9 +210,7 @@ def update_is_within_the_budget(resource: Resource, inspection: Inspection) -> I
         return
     path = "deploymentConfig.blueGreenUpdatePolicy"
     if configuration is None:
-        if inspection.complete and not at(resource.inputs, "endpointConfigName").hidden:
-            path = "endpointConfigName"
-        yield unknown(path, "what the endpoint costs is not known: its configuration is not in the stack")
+        yield unknown("endpointConfigName", "what it costs is not known: its configuration is not in the stack")
         return
     around = [resource, configuration, *targets_of([resource], inspection), *_providers(inspection)]
     made = estimate(replace(inspection.resources, all=around), snapshot(), usage=inspection.usage)
@@ -256,7 +254,7 @@ def _watches(alarm: Resource, endpoint: Resource) -> bool | None:
     wanted = at(endpoint.inputs, "name").value
     places = [at(alarm.inputs, "dimensions"), *every(alarm.inputs, "metricQueries[].metric.dimensions")]
     named = [at(place, "EndpointName") for place in places if not place.absent]
-    if any(is_known(each) and each.value == wanted for each in named):
+    if any(each.value == wanted and is_known(each) for each in named):
         return True
     sources = [urn for top in ("dimensions", "metricQueries") for urn in alarm.property_dependencies.get(top) or ()]
     if endpoint.urn in sources:

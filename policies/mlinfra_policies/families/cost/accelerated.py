@@ -135,7 +135,7 @@ def _service(resource: Resource, inspection: Inspection) -> Iterator[Count]:
     for pod in pods(resource):
         component = _around(resource, pod.path.removesuffix(".workerSpec"))
         most, least = at(component, "maxReplicas"), at(component, "minReplicas")
-        if most.absent or (is_known(most) and number(most.value) == 0):
+        if most.absent or number(most.value) == 0:
             raw = mode in ("RawDeployment", "Standard")
             yield in_pod(pod).times(least if raw else Value(most.path, _UNBOUNDED))
         else:
@@ -254,14 +254,12 @@ def one_is_bounded(resource: Resource, inspection: Inspection) -> Iterator[Answe
 
 @decides("COST-08", STACK_TYPE)
 def stack_is_bounded(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """All that the stack can use at the same time stays within its bound."""
+    """All that the stack can use at the same time stays within its bound. What is not known, each resource says."""
     limit = inspection.settings.max_accelerators.per_stack
     counts = [used_by(each, inspection) for each in inspection.of(*_COUNTERS) if _may_run(each, inspection)]
-    count = total(counts, "")
-    if count.least > limit:
-        yield violation("", f"the stack can use {_shown(count.least)} accelerators; at most {limit} are wanted")
-    elif count.open:
-        yield unknown("", f"of {count.open.path}: {count.open.message}")
+    least = sum(count.least for count in counts)
+    if least > limit:
+        yield violation("", f"the stack can use {_shown(least)} accelerators; at most {limit} are wanted")
 
 
 def used_by(resource: Resource, inspection: Inspection) -> Count:

@@ -12,7 +12,6 @@ from mlinfra.resources import UNKNOWN, Resource
 from mlinfra_policies.families.cost.amounts import (
     above,
     compute_is,
-    is_known,
     minutes,
     outside_production,
     seconds,
@@ -161,7 +160,7 @@ def _variant_scales(variant: Value, config: Resource, inspection: Inspection) ->
         return
     scaling = at(variant, "managedInstanceScaling")
     off = str(at(variant, "managedInstanceScaling.status").value).upper() == "DISABLED"
-    if variant.unknown or not (scaling.absent or off):
+    if not (scaling.absent or off):
         yield from _above_zero(at(variant, "managedInstanceScaling.minInstanceCount"), "is the lower bound")
     elif at(config.inputs, "asyncInferenceConfig").absent:
         yield violation(variant.path, "keeps at least one instance; its lower bound cannot be 0")
@@ -206,7 +205,7 @@ def _shutdown(resource: Value, inspection: Inspection) -> Iterator[Answer]:
 def _time_out(found: Value, inspection: Inspection, read: Callable[[Any], float | None]) -> Iterator[Answer]:
     if found.absent:
         yield violation(found.path, f"no idle time-out is set; at most {_idle_shown(inspection)} is wanted")
-    elif is_known(found) and read(found.value) == 0:
+    elif read(found.value) == 0:
         yield violation(found.path, f"is {found.value}, which switches the idle shutdown off")
     else:
         yield from above(found, _idle_limit(inspection), _idle_shown(inspection), read=read)
@@ -232,7 +231,7 @@ def _variable(name: str, resource: Resource, inspection: Inspection) -> Value:
 
 
 def _resolved(variable: Value, inspection: Inspection) -> Value:
-    if variable.unknown or at(variable, "valueFrom").absent:
+    if at(variable, "valueFrom").absent:
         return at(variable, "value")
     source = at(variable, "valueFrom.configMapKeyRef")
     maps = inspection.named(at(source, "name").value, "metadata.name", "kubernetes:core/v1:ConfigMap")

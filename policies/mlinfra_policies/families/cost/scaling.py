@@ -8,7 +8,7 @@ from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_false, number
 from mlinfra.resources import Resource
-from mlinfra_policies.families.cost.amounts import above, compute_is, is_known
+from mlinfra_policies.families.cost.amounts import above, compute_is
 
 _NODES: Mapping[str, Sequence[str]] = {
     "gcp:vertex/aiFeatureOnlineStore:AiFeatureOnlineStore": ("bigtable.autoScaling.maxNodeCount",),
@@ -145,4 +145,4 @@ def _bounded(bound: Value, inspection: Inspection) -> Iterator[Answer]:
 
 
 def _says_nothing(bound: Value) -> bool:
-    return bound.absent or (is_known(bound) and number(bound.value) == 0)
+    return bound.absent or number(bound.value) == 0

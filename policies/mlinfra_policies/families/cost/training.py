@@ -175,7 +175,7 @@ def _means_spot(asked: object) -> bool | None:
     if str(key.value) not in _SPOT or operator.value in ("NotIn", "DoesNotExist"):
         return False
     given = values.value if isinstance(values.value, list) else [value.value]
-    if value.unknown or values.unknown or any(Value("", each).hidden for each in given):
+    if values.unknown or any(Value("", each).hidden for each in given):
         return None
     return operator.value == "Exists" or any(str(each).lower() == _SPOT[str(key.value)].lower() for each in given)
 
