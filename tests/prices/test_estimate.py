@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlinfra.policy.inspection import Inspection
@@ -97,6 +97,7 @@ loads = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(stacks(), loads)
 def test_bounds_are_in_order_and_totals_are_sums_to_the_cent(resources: Resources, usage: dict[str, Usage]) -> None:
     found = estimate(resources, snapshot(), usage=usage)
@@ -113,6 +114,7 @@ def test_bounds_are_in_order_and_totals_are_sums_to_the_cent(resources: Resource
             assert total.likely.as_tuple().exponent == -2
 
 
+@settings(deadline=None)
 @given(stacks())
 def test_everything_is_an_item_or_unpriced_or_free(resources: Resources) -> None:
     found = estimate(resources, snapshot())
@@ -123,6 +125,7 @@ def test_everything_is_an_item_or_unpriced_or_free(resources: Resources) -> None
     assert {item.urn for item in resources.declared() if variants[item.urn] != []} - set(spoken_of) == set()
 
 
+@settings(deadline=None)
 @given(stacks())
 def test_what_is_not_known_is_never_an_item_and_never_counts_as_nothing(resources: Resources) -> None:
     found = estimate(resources, snapshot())
@@ -135,6 +138,7 @@ def test_what_is_not_known_is_never_an_item_and_never_counts_as_nothing(resource
         assert standing(found, 1e12) is Standing.UNKNOWN
 
 
+@settings(deadline=None)
 @given(stacks(), loads)
 def test_the_same_resources_give_the_same_estimate(resources: Resources, usage: dict[str, Usage]) -> None:
     once = estimate(resources, snapshot(), usage=usage).to_json()
