@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mlinfra.prices.book import Price, PriceBook, snapshot
+from mlinfra.prices.book import EVERYWHERE, Key, Price, PriceBook, snapshot
 from mlinfra.prices.estimate import Estimate, estimate
 from mlinfra.prices.own import read_table
 from mlinfra.prices.update import update
@@ -51,6 +52,24 @@ def price() -> Estimator:
         return estimate(Resources(sorted(resources, key=lambda item: item.urn), left_out), book, usage=loads)
 
     return estimated
+
+
+@pytest.fixture
+def cluster() -> list[Price]:
+    """Return what a cluster's owner says that it costs."""
+    lines = [
+        ("requests", "vCPU", "vCPU-hour", "0.03"),
+        ("requests", "memory", "GB-hour", "0.004"),
+        ("requests", "GPU", "GPU-hour", "1.2"),
+        ("load-balancer", "Service of type LoadBalancer", "hour", "0.02"),
+        ("storage", "fast", "GB-month", "0.1"),
+    ]
+    return [
+        Price(
+            Key("kubernetes", "cluster", component, item, unit), EVERYWHERE, Decimal(usd), None, "2026-11-01", "us", ""
+        )
+        for component, item, unit, usd in lines
+    ]
 
 
 class PriceServer:

@@ -52,8 +52,8 @@ def deployment(resource: Resource, context: Context) -> Iterator[Answer]:
     size = known(at(properties, "instanceType"))
     if size is None:
         raise NotKnown(f"{properties.path}.instanceType is absent")
-    fixed = amount(at(resource.inputs, "sku.capacity"), 1)
-    low, high = _bounds(resource, context) or (fixed, fixed)
+    capacity = at(resource.inputs, "sku.capacity")
+    low, high = _bounds(resource, context) or (amount(capacity, 1), amount(capacity, 1))
     instances, assumed = context.replicas(resource, low, high)
     yield Use(machine(size), instances.times(HOURS), assumed=assumed)
 

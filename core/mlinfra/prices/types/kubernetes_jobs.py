@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from mlinfra.policy.values import Value, at, every
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import AmountNotKnown, Answer, amount, exactly, priced
+from mlinfra.prices.registry import AmountNotKnown, Answer, NotKnown, amount, exactly, known, priced
 from mlinfra.prices.types.kubernetes_pods import priced_pods
 from mlinfra.resources import Resource
 
@@ -32,13 +32,34 @@ def cron_job(resource: Resource, context: Context) -> Iterator[Answer]:
 def train_job(resource: Resource, context: Context) -> Iterator[Answer]:
     """Its nodes: on the type that a patch of the runtime selects, else with what each of them requests."""
     spec = at(resource.inputs, "spec")
-    nodes = amount(at(spec, "trainer.numNodes"))
+    pod, nodes, others = _nodes(spec)
+    yield from _runs(resource, pod, nodes, spec, context, once=True, others=others)
+
+
+@priced("kubernetes:kubeflow.org/v1beta1:Experiment")
+def experiment(resource: Resource, context: Context) -> Iterator[Answer]:
+    """As many trials side by side as may be (Katib's default is three), for as long as all of them take together."""
+    spec = at(resource.inputs, "spec")
+    trial = at(spec, "trialTemplate.trialSpec")
+    kind, inner = known(at(trial, "kind")), at(trial, "spec")
+    if kind == "Job":
+        pod, pods, others = at(inner, "template.spec"), _side_by_side(inner), list[Value]()
+    elif kind == "TrainJob":
+        pod, pods, others = _nodes(inner)
+    else:
+        raise NotKnown(f"{trial.path}.kind is {kind!r}: what a trial of this kind runs on is not known here")
+    pods *= amount(at(spec, "parallelTrialCount"), 3)
+    yield from _runs(resource, pod, pods, spec, context, once=True, others=others)
+
+
+def _nodes(spec: Value) -> tuple[Value, Decimal, list[Value]]:
+    """Return the pod of a TrainJob's nodes, how many there are, and their container."""
     patches = [*every(spec, f"runtimePatches[].{_PATCHED}"), *every(spec, "podTemplateOverrides[].spec")]
     selecting = [patch for patch in patches if not at(patch, "nodeSelector").absent]
-    each = at(spec, "trainer")
-    others = [Value(each.path, {"resources": at(each, "resourcesPerNode").value})]
+    trainer = at(spec, "trainer")
+    container = Value(trainer.path, {"resources": at(trainer, "resourcesPerNode").value})
     pod = selecting[0] if selecting else Value("spec.runtimePatches", {})
-    yield from _runs(resource, pod, nodes, spec, context, once=True, others=others)
+    return pod, amount(at(trainer, "numNodes")), [container]
 
 
 def _side_by_side(spec: Value) -> Decimal:

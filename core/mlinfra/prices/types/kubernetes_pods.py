@@ -17,7 +17,7 @@ from mlinfra.prices.registry import HOURS, Answer, Free, NotKnown, Quantity, Use
 from mlinfra.prices.types.kubernetes_nodes import GIB, node_of, quantity
 from mlinfra.resources import Resource
 
-_HPA = ("kubernetes:autoscaling/v2:HorizontalPodAutoscaler", "kubernetes:autoscaling/v1:HorizontalPodAutoscaler")
+_HPA = "kubernetes:autoscaling/*:HorizontalPodAutoscaler"
 _KEDA = "kubernetes:keda.sh/v1alpha1:ScaledObject"
 _KEDA_MOST = 100
 """What KEDA takes for `maxReplicaCount` where nothing is said (keda.sh/docs/latest/reference/scaledobject-spec)."""
@@ -37,10 +37,10 @@ def pod(resource: Resource, context: Context) -> Iterator[Answer]:
 )
 def workload(resource: Resource, context: Context) -> Iterator[Answer]:
     """Replicas: a fixed number, or between the bounds of an autoscaler that refers to the workload."""
-    fixed = amount(at(resource.inputs, "spec.replicas"), 1)
-    low, high = _scaled(resource, context) or (fixed, fixed)
-    replicas, assumed = context.replicas(resource, low, high)
-    yield from priced_pods(at(resource.inputs, "spec.template.spec"), replicas, assumed=assumed)
+    replicas = at(resource.inputs, "spec.replicas")
+    low, high = _scaled(resource, context) or (amount(replicas, 1), amount(replicas, 1))
+    running, assumed = context.replicas(resource, low, high)
+    yield from priced_pods(at(resource.inputs, "spec.template.spec"), running, assumed=assumed)
 
 
 @priced("kubernetes:apps/v1:DaemonSet")
@@ -101,7 +101,7 @@ def _accelerators(container: Value) -> Decimal:
 
 def _scaled(resource: Resource, context: Context) -> tuple[Decimal, Decimal] | None:
     """Return the bounds of the autoscaler of a workload; None without one."""
-    for scaler in context.inspection.of(*_HPA, _KEDA):
+    for scaler in context.inspection.of(_HPA, _KEDA):
         if not _is_target(resource, scaler, context):
             continue
         if scaler.type == _KEDA:

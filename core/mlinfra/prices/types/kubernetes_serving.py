@@ -11,8 +11,14 @@ from mlinfra.prices.registry import Answer, Gap, amount, apart, exactly, priced
 from mlinfra.prices.types.kubernetes_pods import priced_pods
 from mlinfra.resources import Resource
 
-_MODELS = ("model", "sklearn", "xgboost", "lightgbm", "pytorch", "tensorflow", "triton", "onnx", "huggingface")
+_MODELS = (
+    *("model", "sklearn", "xgboost", "lightgbm", "pytorch", "tensorflow", "triton", "onnx", "huggingface"),
+    *("pmml", "paddle", "art"),
+)
 """Where a component of an InferenceService describes the container that a serving runtime completes."""
+
+_SERVERS = ("onlineStore.server", "offlineStore.server", "registry.local.server", "ui")
+"""Where a FeatureStore of Feast describes its containers."""
 
 
 @priced("kubernetes:serving.kserve.io/v1beta1:InferenceService")
@@ -26,6 +32,7 @@ def inference_service(resource: Resource, context: Context) -> Iterator[Answer]:
         if name == "predictor" or not component.absent:
             low = at(component, "minReplicas")
             yield from apart(name, _component(resource, component, name, low, at(component, "maxReplicas"), 1, context))
+            yield from _workers(at(component, "workerSpec"), name)
 
 
 @priced("kubernetes:serving.kserve.io/*:LLMInferenceService")
@@ -37,6 +44,10 @@ def llm_service(resource: Resource, context: Context) -> Iterator[Answer]:
             replicas = exactly(amount(at(resource.inputs, f"spec.{name}replicas"), 1))
             label = name.removesuffix(".") or "decode"
             yield from apart(label, priced_pods(place, replicas, label))
+            yield from _workers(at(resource.inputs, f"spec.{name}worker"), label)
+    scheduler = at(resource.inputs, "spec.router.scheduler.template")
+    if not scheduler.absent:
+        yield from apart("scheduler", priced_pods(scheduler, exactly(1), "scheduler"))
 
 
 @priced("kubernetes:serving.knative.dev/v1:Service")
@@ -48,12 +59,29 @@ def knative_service(resource: Resource, context: Context) -> Iterator[Answer]:
     yield from _component(resource, at(template, "spec"), "", low, high, 0, context)
 
 
+@priced("kubernetes:feast.dev/*:FeatureStore")
+def feature_store(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The servers of Feast, which are containers of one pod; the stores behind them are resources of their own."""
+    scaling = at(resource.inputs, "spec.services.scaling.autoscaling")
+    low = amount(at(resource.inputs, "spec.replicas") if scaling.absent else at(scaling, "minReplicas"), 1)
+    high = low if scaling.absent else amount(at(scaling, "maxReplicas"))
+    replicas, assumed = context.replicas(resource, low, max(low, high))
+    servers = [at(resource.inputs, f"spec.services.{name}") for name in _SERVERS]
+    yield from priced_pods(Value("spec", {}), replicas, assumed=assumed, others=servers)
+
+
 @priced("kubernetes:kubeflow.org/v1:Notebook")
 def notebook(resource: Resource, context: Context) -> Iterator[Answer]:
     """Its pod for the hours that are stated, else always."""
     stated = context.stated(resource, "hours")
     assumed = f"always on; state {context.where_stated(resource, 'hours')}" if stated is None else ""
     yield from priced_pods(at(resource.inputs, "spec.template.spec"), exactly(1), assumed=assumed, hours=stated)
+
+
+def _workers(pod: Value, label: str) -> Iterator[Answer]:
+    """Yield that a replica has more pods than one: KServe makes their number of several fields and its runtime."""
+    if not pod.absent:
+        yield Gap(f"{label}: workers", f"{pod.path}: how many there are is the controller's choice", quantity=True)
 
 
 def _component(
