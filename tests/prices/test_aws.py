@@ -358,6 +358,13 @@ def test_nodes_are_between_the_bounds_of_their_group(make: Make, price: Estimato
     assert monthly(found) == {"low": 71.68, "likely": 71.68, "high": 215.04}  # 0.096 x 730 + 20 GB x 0.08
 
 
-def test_absurd_numbers_are_no_crash(make: Make, price: Estimator) -> None:
-    found = price(*endpoint(make, {**M5, "initialInstanceCount": "1e60"}))
-    assert monthly(found)["low"] == pytest.approx(1.679e62)
+@pytest.mark.parametrize("count", ["1e60", -1, "many", [], True])
+def test_an_absurd_number_is_no_amount(count: Any, make: Make, price: Estimator) -> None:
+    found = price(*endpoint(make, {**M5, "initialInstanceCount": count}))
+    assert [gap.quantity for gap in found.unpriced] == [True]
+    assert "initialInstanceCount is no amount" in found.unpriced[0].reason
+
+
+def test_a_large_number_is_no_crash(make: Make, price: Estimator) -> None:
+    found = price(*endpoint(make, {**M5, "initialInstanceCount": 1e15, "volumeSizeInGb": 1e15}))
+    assert monthly(found)["low"] == pytest.approx(1.4e29)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HOURS = Decimal(730)
 """Hours in a month."""
 
+MOST = 1e15
+"""What is more than this is no amount of anything, but a mistake."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -131,7 +134,7 @@ def amount(value: Value, default: Decimal | int | None = None) -> Decimal:
     if given is None:
         raise AmountNotKnown(f"{value.path} is absent")
     found = number(given)
-    if found is None or not 0 <= found < float("inf"):
+    if found is None or not 0 <= found <= MOST:
         raise AmountNotKnown(f"{value.path} is no amount: {given!r}"[:120])
     return Decimal(str(given)) if not isinstance(given, float) else Decimal(repr(given))
 
