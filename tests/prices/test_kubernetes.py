@@ -54,6 +54,8 @@ def test_each_replica_is_a_node_of_the_type_that_it_selects(make: Make, price: P
         ({"beta.kubernetes.io/instance-type": "m5.large"}, "70.08"),  # 0.096
         ({TYPE: "m5.large", "eks.amazonaws.com/capacityType": "SPOT"}, "31.87"),
         ({TYPE: "m5.large", "karpenter.sh/capacity-type": "on-demand"}, "70.08"),
+        ({TYPE: "m5.large", "cloud.google.com/gke-spot": "true"}, "31.87"),
+        ({TYPE: "m5.large", "kubernetes.azure.com/scalesetpriority": "spot"}, "31.87"),
     ],
 )
 def test_nodes_of_every_cloud(selector: dict[str, str], monthly: str, make: Make, price: Price) -> None:
@@ -63,13 +65,14 @@ def test_nodes_of_every_cloud(selector: dict[str, str], monthly: str, make: Make
 
 
 def test_required_affinity_to_one_type_selects_it(make: Make, price: Price) -> None:
-    def needs(*types: str) -> dict[str, Any]:
-        terms = [{"matchExpressions": [{"key": TYPE, "operator": "In", "values": list(types)}]}]
+    def needs(*types: str, operator: str = "In") -> dict[str, Any]:
+        terms = [{"matchExpressions": [{"key": TYPE, "operator": operator, "values": list(types)}]}]
         required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
         return {"nodeAffinity": required}
 
     one = price(make(DEPLOYMENT, deployment(1, affinity=needs("m5.large"))))
     assert one.items[0].dollars.likely == Decimal("70.08")
+    assert price(make(DEPLOYMENT, deployment(1, affinity=needs("m5.large", operator="NotIn")))).monthly is None
     several = price(make(DEPLOYMENT, deployment(1, affinity=needs("m5.large", "m5.xlarge"))))
     assert several.unpriced[0].reason == "it may run on several instance types: m5.large, m5.xlarge"
 
@@ -151,7 +154,9 @@ def test_a_node_is_where_its_labels_say(selector: dict[str, str], region: str, m
 
 def test_an_autoscaler_elsewhere_does_not_count(make: Make, price: Price) -> None:
     web = make(DEPLOYMENT, deployment(nodeSelector={TYPE: "m5.large"}), "web")
-    for inputs in (scaler(1, 4, namespace="other"), scaler(1, 4, "other")):
+    of_another_kind = scaler(1, 4)
+    of_another_kind["spec"]["scaleTargetRef"]["kind"] = "StatefulSet"
+    for inputs in (scaler(1, 4, namespace="other"), scaler(1, 4, "other"), of_another_kind):
         found = price(web, make(HPA, inputs, "scale"))
         assert found.monthly is not None
         assert found.monthly.high == Decimal("140.16")
@@ -198,7 +203,10 @@ def test_what_is_not_known_is_unpriced(inputs: dict[str, Any], reason: str, make
         ("2", "2"),
         ("1.5", "1.5"),
         ("4Gi", "4294967296"),
+        ("1Ki", "1024"),
+        ("1k", "1000"),
         ("1G", "1000000000"),
+        ("5n", "5e-9"),
         ("1e3", "1000"),
     ],
 )

@@ -172,26 +172,31 @@ def test_a_cron_job_costs_the_runs_that_are_stated(make: Make, price: Price) -> 
 
 
 def test_volumes_and_load_balancers(make: Make, price: Price, cluster: list[Line]) -> None:
-    disk = {"metadata": {"name": "disk"}, "provisioner": "ebs.csi.aws.com", "parameters": {"type": "gp3"}}
+    def disk(name: str, provisioner: str, kind: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "provisioner": provisioner, "parameters": {"type": kind}}
 
-    def claim(storage_class: str) -> dict[str, Any]:
+    def claim(storage_class: str | None) -> dict[str, Any]:
         requested = {"requests": {"storage": "20Gi"}}
         return {"spec": {"storageClassName": storage_class, "resources": requested}}
 
     volume = "kubernetes:core/v1:PersistentVolumeClaim"
     found = price(
-        make("kubernetes:storage.k8s.io/v1:StorageClass", disk, "disk"),
-        make(volume, claim("disk"), "on-disk"),
+        make("kubernetes:storage.k8s.io/v1:StorageClass", disk("ebs", "ebs.csi.aws.com", "gp3"), "ebs"),
+        make("kubernetes:storage.k8s.io/v1:StorageClass", disk("pd", "pd.csi.storage.gke.io", "pd-ssd"), "pd"),
+        make(volume, claim("ebs"), "on-ebs"),
+        make(volume, claim("pd"), "on-pd"),
         make(volume, claim("fast"), "on-fast"),
         make(volume, claim("slow"), "on-slow"),
+        make(volume, claim(None), "on-the-default"),
         make("kubernetes:core/v1:Service", {"spec": {"type": "LoadBalancer"}}, "open"),
         make("kubernetes:core/v1:Service", {"spec": {}}, "inside"),
         own=cluster,
     )
     assert {item.resource.name: item.dollars.likely for item in found.items} == {
-        "on-disk": Decimal("1.60"),
+        "on-ebs": Decimal("1.60"),
+        "on-pd": Decimal("3.40"),
         "on-fast": Decimal("2.00"),
         "open": Decimal("14.60"),
     }
-    assert [item.resource.name for item in found.unpriced] == ["on-slow"]
-    assert {resource.name for resource, _ in found.free} == {"disk", "inside"}
+    assert [item.resource.name for item in found.unpriced] == ["on-slow", "on-the-default"]
+    assert {resource.name for resource, _ in found.free} == {"ebs", "pd", "inside"}
