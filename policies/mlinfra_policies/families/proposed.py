@@ -53,7 +53,7 @@ def rollout_is_guarded(resource: Resource, inspection: Inspection) -> Iterator[A
 def shadow_ends(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """A configuration with shadow variants, or the endpoint that uses it, says until when."""
     shadows = at(resource.inputs, "shadowProductionVariants")
-    if not (shadows.unknown or shadows.value):
+    if not shadows.value:
         return
     found = [list(missing_expiry(each, inspection)) for each in [resource, *endpoints_of(resource, inspection)]]
     answers = [answer for each in found for answer in each]
@@ -173,7 +173,7 @@ def accelerator_is_useful(resource: Resource, inspection: Inspection) -> Iterato
     """A model that runs on CPU only has no accelerator, unless a label or an annotation says why."""
     predictor = at(resource.inputs, "spec.predictor")
     format_ = at(predictor, "model.modelFormat.name")
-    old = [name for name in _ON_CPU if not at(predictor, name).absent and not predictor.unknown]
+    old = [name for name in _ON_CPU if not at(predictor, name).absent]
     name = old[0] if old else str(format_.value).lower()
     if not format_.unknown and name not in _ON_CPU:
         return
@@ -228,11 +228,11 @@ def _unguarded(endpoint: Resource, inspection: Inspection) -> Iterator[Answer]:
     rolling = at(config, "rollingUpdatePolicy")
     kind = at(config, "blueGreenUpdatePolicy.trafficRoutingConfiguration.type")
     alarms = every(endpoint.inputs, f"{_ROLLBACK}[]")
-    if not rolling.unknown and rolling.absent and not kind.unknown and kind.value not in ("CANARY", "LINEAR"):
+    if rolling.absent and not kind.unknown and kind.value not in ("CANARY", "LINEAR"):
         yield violation(kind.path, f"is {kind.value or 'ALL_AT_ONCE'}; CANARY, LINEAR or a rolling update is wanted")
     elif not alarms:
         yield violation(_ROLLBACK, "no alarm takes a bad release back")
-    elif kind.unknown and rolling.absent:
+    elif kind.unknown:
         yield unknown(kind.path)
     else:
         yield from _unwatched([at(alarm, "alarmName") for alarm in alarms], endpoint, inspection)
