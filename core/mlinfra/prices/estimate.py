@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from decimal import Context as DecimalContext
@@ -146,6 +146,17 @@ class Estimate:
     def monthly_gaps(self) -> list[Unpriced]:
         """What is unpriced of a month's cost, and would change it."""
         return [item for item in self.unpriced if not (item.one_off or item.unused)]
+
+    def gaps_of(self, urn: str) -> Sequence[Unpriced]:
+        """Return what is unpriced of one resource."""
+        return self._gaps.get(urn, ())
+
+    @cached_property
+    def _gaps(self) -> Mapping[str, Sequence[Unpriced]]:
+        found: dict[str, list[Unpriced]] = {}
+        for gap in self.unpriced:
+            found.setdefault(gap.resource.urn, []).append(gap)
+        return found
 
     @property
     def prices_as_of(self) -> str:

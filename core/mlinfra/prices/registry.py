@@ -166,6 +166,7 @@ def priced(*types: str) -> Callable[[F], F]:
     return mark
 
 
+@cache
 def pricer_of(token: str) -> Pricer | None:
     """Return the function for a type, or None."""
     provider = token.partition(":")[0].removesuffix("-native")
@@ -181,6 +182,7 @@ def priced_types(provider: str) -> list[str]:
     return sorted({*exact, *(pattern for pattern, _ in patterns)})
 
 
+@cache
 def free_of(token: str) -> Free | None:
     """Return why a type costs nothing; None where nobody has said so."""
     return next((Free(reason, source) for pattern, reason, source in _free() if matches(token, pattern)), None)
