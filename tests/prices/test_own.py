@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from mlinfra.prices.book import Key, Miss, snapshot
+from mlinfra.prices.estimate import estimate
 from mlinfra.prices.own import read_table, repository_book, to_table
 from mlinfra.problems import Problems
+from mlinfra.resources import Resource, Resources
 
 HEADER = "provider,service,component,item,region,unit,usd,spot_usd,as_of,source,quality,note\n"
 NODE = Key("gcp", "Vertex AI", "online-prediction", "n1-standard-4", "hour")
@@ -74,3 +77,30 @@ def test_a_table_is_written_as_it_is_read() -> None:
     prices, problems = read_table(text, "prices/own.csv")
     assert not problems
     assert to_table(reversed(prices)) == text
+
+
+def test_the_table_of_the_documents_holds(tmp_path: Path) -> None:
+    document = Path(__file__).resolve().parents[2] / "docs" / "prices.md"
+    [table] = re.findall(r"```csv\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "prices").mkdir()
+    (tmp_path / "prices" / "our.csv").write_text(table)
+    book = repository_book(tmp_path)
+    hosting = book.find(Key("aws", "SageMaker", "realtime-hosting", "ml.m5.xlarge", "hour"), "us-east-1")
+    assert not isinstance(hosting, Miss)
+    assert hosting.usd == Decimal("0.19")
+    pod = {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"nvidia.com/gpu": 1}}
+    inputs = {"spec": {"containers": [{"resources": pod}]}}
+    claim = {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}}
+    resources = [
+        Resource(f"urn:pulumi:dev::example::{token}::main", token, "main", inputs)
+        for token, inputs in (
+            ("kubernetes:core/v1:Pod", inputs),
+            ("kubernetes:core/v1:Service", {"spec": {"type": "LoadBalancer"}}),
+            ("kubernetes:core/v1:PersistentVolumeClaim", claim),
+        )
+    ]
+    found = estimate(Resources(resources), book)
+    assert not found.unpriced
+    assert [item.dollars.likely for item in found.items] == [
+        *(Decimal("21.90"), Decimal("2.92"), Decimal("876.00"), Decimal("18.25"), Decimal("0.10")),
+    ]
