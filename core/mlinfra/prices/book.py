@@ -58,12 +58,15 @@ class PriceBook:
 
     def __init__(self, prices: Iterable[Price]) -> None:
         self.prices: Sequence[Price] = tuple(prices)
+        self._misses: dict[tuple[Key, str], Miss] = {}
 
     def find(self, key: Key, region: str) -> Price | Miss:
         """Return the price in a region; never that of another region, or of another unit."""
         regions = self._regions.get(key, {})
         found = regions.get(region) or regions.get(EVERYWHERE)
-        return found or Miss(self._nearest(key, region, regions))
+        if found is None and (key, region) not in self._misses:
+            self._misses[key, region] = Miss(self._nearest(key, region, regions))
+        return found or self._misses[key, region]
 
     @property
     def services(self) -> set[str]:
