@@ -215,4 +215,5 @@ def test_a_cluster_costs_its_control_plane_and_its_pools(make: Make, price: Pric
     inputs = {"location": "eastus", "sku": {"tier": "Standard"}, "agentPoolProfiles": pools}
     found = price(make("azure-native:containerservice:ManagedCluster", inputs))
     assert [item.dollars.likely for item in found.items] == [Decimal("73.00"), Decimal("420.48")]
+    assert found.items[1].name.startswith("pool small")
     assert [item.item for item in found.unpriced] == ["pool odd"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from mlinfra.prices.book import Key
+from mlinfra.prices.book import Price as Line
 from mlinfra.prices.estimate import Estimate
 from mlinfra.resources import UNKNOWN, Resource
 
@@ -177,3 +179,102 @@ def test_a_node_pool_is_in_each_of_its_zones(make: Make, price: Price) -> None:
     found = price(make("gcp:container/nodePool:NodePool", inputs))
     assert found.monthly is not None
     assert found.monthly.to_json() == {"low": 195.67, "likely": 195.67, "high": 391.35}  # 0.134023 x 730 x 2, x 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "nodes", "assumed"),
+    [
+        ({"location": "us-central1", "nodeCount": 2}, 6, "three zones of its region"),
+        ({"location": "us-central1-b", "nodeCount": 2}, 2, ""),
+        ({"location": "us-central1", "autoscaling": {"totalMinNodeCount": 4, "totalMaxNodeCount": 4}}, 4, ""),
+        ({"location": "us-central1-b"}, 1, ""),
+    ],
+)
+def test_a_node_pool_of_a_region_is_in_three_zones(
+    inputs: dict[str, Any], nodes: int, assumed: str, make: Make, price: Price
+) -> None:
+    pools = {**inputs, "nodeConfig": {"machineType": "e2-standard-4"}}
+    [item] = price(make("gcp:container/nodePool:NodePool", pools)).items
+    assert item.dollars.likely == round(Decimal("0.134023") * nodes * 730, 2)
+    assert item.assumed == assumed
+
+
+def test_keys_versions_and_images(make: Make, price: Price) -> None:
+    version = "gcp:secretmanager/secretVersion:SecretVersion"
+    found = price(
+        make("gcp:kms/cryptoKey:CryptoKey", {"rotationPeriod": "7776000s"}, "key"),
+        make(version, {"secret": "token"}, "live"),
+        make(version, {"secret": "token", "enabled": False}, "off"),
+        make("gcp:artifactregistry/repository:Repository", {"location": "us-central1"}, "images"),
+        usage={"images": {"storage_gb": 10}},
+    )
+    assert {item.resource.name: (item.dollars.likely, item.assumed) for item in found.items} == {
+        "key": (Decimal("0.06"), "one version; each rotation adds one"),
+        "live": (Decimal("0.06"), ""),
+        "images": (Decimal("1.00"), ""),
+    }
+    assert [resource.name for resource, _ in found.free] == ["off"]
+
+
+def test_what_serves_an_index_and_a_feature_view(make: Make, price: Price) -> None:
+    dedicated = {"machineSpec": {"machineType": "e2-standard-16"}, "minReplicaCount": 1, "maxReplicaCount": 2}
+    inputs = {"region": "us-central1", "dedicatedResources": dedicated}
+    here, deployed = {"region": "us-central1"}, "gcp:vertex/aiIndexEndpointDeployedIndex:AiIndexEndpointDeployedIndex"
+    found = price(
+        make(deployed, inputs, "served"),
+        make(deployed, here, "auto"),
+        make("gcp:vertex/aiIndex:AiIndex", here, "index"),
+        make("gcp:vertex/aiFeatureOnlineStoreFeatureview:AiFeatureOnlineStoreFeatureview", here, "view"),
+        usage={"index": {"storage_gb": 10}, "view": {"runs": 30, "run_hours": 0.5}},
+    )
+    assert {item.resource.name: item.dollars.likely for item in found.items} == {
+        "served": Decimal("547.84"),  # 0.7504672 x 730
+        "index": Decimal("30.00"),  # 3 x 10 GiB, once
+        "view": Decimal("1.20"),  # 0.08 x 15 hours
+    }
+    assert [item.resource.name for item in found.unpriced] == ["auto"]
+    assert found.one_off is not None
+    assert found.one_off.likely == Decimal("30.00")
+
+
+def own(component: str, item: str, usd: str, spot: str | None = None) -> Line:
+    spot_usd = None if spot is None else Decimal(spot)
+    key = Key("gcp", "Vertex AI", component, item, "hour")
+    return Line(key, "us-central1", Decimal(usd), spot_usd, "2026-11-01", "our contract", "own")
+
+
+def test_spot_nodes_have_the_price_of_spot(make: Make, price: Price) -> None:
+    inputs = pool(high=1)
+    inputs["dedicatedResources"]["spot"] = True
+    assert not price(make(POOL, inputs)).items
+    lines = [own("online-prediction", "n1-standard-4", "0.2", "0.05")]
+    assert price(make(POOL, inputs), own=lines).items[0].dollars.likely == Decimal("36.50")
+
+
+def test_accelerators_of_a_workbench_are_counted(make: Make, price: Price) -> None:
+    def instance(**more: Any) -> Resource:
+        setup = {"machineType": "n1-standard-4", "acceleratorConfigs": [{"type": "NVIDIA_TESLA_T4", **more}]}
+        return make("gcp:workbench/instance:Instance", {"location": "us-central1-a", "gceSetup": setup})
+
+    lines = [own("workbench", "NVIDIA_TESLA_T4", "0.5")]
+    assert price(instance(), own=lines).items[2].dollars.likely == Decimal("365.00")  # 0.5 x 730
+    assert price(instance(coreCount="2"), own=lines).items[2].dollars.likely == Decimal("730.00")
+
+
+def test_pools_of_a_persistent_resource_scale_between_their_bounds(make: Make, price: Price) -> None:
+    scaling = {"minReplicaCount": "1", "maxReplicaCount": "3"}
+    pools = [{"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": 9, "autoscalingSpec": scaling}]
+    inputs = {"location": "us-central1", "resourcePools": pools}
+    found = price(make("gcp:vertex/aiPersistentResource:AiPersistentResource", inputs))
+    assert [(item.dollars.low, item.dollars.high) for item in found.items] == [
+        (Decimal("159.50"), Decimal("478.51")),  # 0.21849885 x 730, x 3
+        (Decimal("19.55"), Decimal("58.65")),
+    ]
+
+
+def test_a_cache_of_another_kind_is_unpriced(make: Make, price: Price) -> None:
+    token, inputs = "gcp:redis/instance:Instance", {"region": "us-central1", "memorySizeGb": 5}
+    reasons = [
+        price(make(token, {**inputs, **more})).unpriced[0].reason for more in ({"tier": "GOLD"}, {"replicaCount": 2})
+    ]
+    assert reasons == ["the tier GOLD is not known here", "several read replicas (replicaCount) are billed by node"]

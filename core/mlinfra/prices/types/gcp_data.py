@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
 from mlinfra.policy.values import at, every, is_true
-from mlinfra.prices.book import Key
+from mlinfra.prices.book import EVERYWHERE, Key
 from mlinfra.prices.context import Context
 from mlinfra.prices.registry import HOURS, Answer, Free, NotKnown, Use, amount, exactly, known, priced
 from mlinfra.resources import Resource
@@ -68,6 +69,7 @@ def crypto_key(resource: Resource, context: Context) -> Iterator[Answer]:
         Key("gcp", "Cloud KMS", "keys", f"{level} key version", "version-month"),
         exactly(1),
         assumed="one version; each rotation adds one" if rotates else "",
+        region=EVERYWHERE,
     )
 
 
@@ -78,7 +80,8 @@ def secret_version(resource: Resource, context: Context) -> Iterator[Answer]:
     if not is_true(enabled):
         yield Free("a version that is not enabled costs nothing", "https://cloud.google.com/secret-manager/pricing")
         return
-    yield Use(Key("gcp", "Secret Manager", "secrets", "active version", "version-month"), exactly(1))
+    key = Key("gcp", "Secret Manager", "secrets", "active version", "version-month")
+    yield Use(key, exactly(1), region=EVERYWHERE)
 
 
 @priced("gcp:compute/forwardingRule:ForwardingRule", "gcp:compute/globalForwardingRule:GlobalForwardingRule")
@@ -89,25 +92,29 @@ def forwarding_rule(resource: Resource, context: Context) -> Iterator[Answer]:
 
 @priced("gcp:container/nodePool:NodePool")
 def node_pool(resource: Resource, context: Context) -> Iterator[Answer]:
-    """The machines of a pool, in each of its zones."""
+    """The machines of a pool, in each of its zones: where a region is all that is said, in three of them."""
     machine = str(known(at(resource.inputs, "nodeConfig.machineType"), "e2-medium"))
+    location = str(known(at(resource.inputs, "location"), "")).lower()
+    region = re.sub(r"-[a-z]$", "", location)
+    named = len(every(resource.inputs, "nodeLocations[]"))
+    regional = region == location != "" and not named
+    zones = Decimal(named or (3 if regional else 1))
     fixed = amount(at(resource.inputs, "nodeCount"), amount(at(resource.inputs, "initialNodeCount"), 1))
-    zones = Decimal(max(1, len(every(resource.inputs, "nodeLocations[]"))))
     low, high = fixed * zones, fixed * zones
-    if known(at(resource.inputs, "autoscaling")):
-        total = at(resource.inputs, "autoscaling.totalMaxNodeCount")
-        if total.absent:
-            low = amount(at(resource.inputs, "autoscaling.minNodeCount"), 0) * zones
-            high = amount(at(resource.inputs, "autoscaling.maxNodeCount")) * zones
-        else:
-            low, high = amount(at(resource.inputs, "autoscaling.totalMinNodeCount"), 0), amount(total)
+    total = at(resource.inputs, "autoscaling.totalMaxNodeCount")
+    if not total.absent:
+        low, high, regional = amount(at(resource.inputs, "autoscaling.totalMinNodeCount"), 0), amount(total), False
+    elif known(at(resource.inputs, "autoscaling")):
+        low = amount(at(resource.inputs, "autoscaling.minNodeCount"), 0) * zones
+        high = amount(at(resource.inputs, "autoscaling.maxNodeCount")) * zones
     nodes, assumed = context.replicas(resource, low, max(low, high))
+    assumed = "; ".join(filter(None, (assumed, "three zones of its region" if regional else "")))
     spot = is_true(known(at(resource.inputs, "nodeConfig.spot")))
     key = Key("gcp", "GCE/GKE node", "compute", machine, "hour")
-    yield Use(key, nodes.times(HOURS), assumed=assumed, spot=spot)
+    yield Use(key, nodes.times(HOURS), assumed=assumed, spot=spot, region=region)
     for accelerator in every(resource.inputs, "nodeConfig.guestAccelerators[]"):
         if machine.startswith(("a2-", "a3-", "a4-", "g2-", "g4-")):
             break
         kind, count = str(known(at(accelerator, "type"))), amount(at(accelerator, "count"), 1)
         key = Key("gcp", "GCE/GKE node", "compute", kind, "hour")
-        yield Use(key, nodes.times(HOURS * count), "accelerators", assumed=assumed, spot=spot)
+        yield Use(key, nodes.times(HOURS * count), "accelerators", assumed=assumed, spot=spot, region=region)
