@@ -38,6 +38,15 @@ def test_a_service_without_a_maximum_has_no_upper_bound(make: Make, price: Price
     ]
 
 
+@pytest.mark.parametrize(("least", "monthly"), [(None, "734.38"), (2, "1468.76")])
+def test_without_knative_the_minimum_is_the_maximum(least: int | None, monthly: str, make: Make, price: Price) -> None:
+    inputs = inference(minReplicas=least)
+    inputs["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "RawDeployment"}
+    found = price(make(SERVICE, inputs))
+    assert not found.unpriced
+    assert [(item.dollars.low, item.dollars.high) for item in found.items] == [(Decimal(monthly), Decimal(monthly))]
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -17,6 +17,9 @@ _MODELS = (
 )
 """Where a component of an InferenceService describes the container that a serving runtime completes."""
 
+_RAW = ("RawDeployment", "Standard")
+"""Without Knative, a component has as many replicas as it has at least, where nothing is said of more."""
+
 _SERVERS = ("onlineStore.server", "offlineStore.server", "registry.local.server", "ui")
 """Where a FeatureStore of Feast describes its containers."""
 
@@ -28,10 +31,13 @@ def inference_service(resource: Resource, context: Context) -> Iterator[Answer]:
     components |= {
         found.path.removeprefix("spec."): found for found in every(resource.inputs, "spec.canary[].predictor")
     }
+    mode = at(resource.inputs, "metadata.annotations['serving.kserve.io/deploymentMode']").value
     for name, component in components.items():
         if name == "predictor" or not component.absent:
-            low = at(component, "minReplicas")
-            yield from apart(name, _component(resource, component, name, low, at(component, "maxReplicas"), 1, context))
+            low, high = at(component, "minReplicas"), at(component, "maxReplicas")
+            if high.absent and mode in _RAW:
+                high = Value(high.path, 1) if low.absent else low
+            yield from apart(name, _component(resource, component, name, low, high, 1, context))
             yield from _workers(at(component, "workerSpec"), name)
 
 
