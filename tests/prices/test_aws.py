@@ -113,6 +113,36 @@ def test_autoscaling_of_another_endpoint_or_dimension_says_nothing(make: Make, p
     assert monthly(price(*endpoint(make, M5), other)) == same(167.90)
 
 
+def scheduled(make: Make, name: str, schedule: Any, low: Any, high: Any) -> Resource:
+    inputs = {
+        "resourceId": "endpoint/e/variant/a", "scalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        "schedule": schedule, "scalableTargetAction": {"minCapacity": low, "maxCapacity": high},
+    }  # fmt: skip
+    return make("aws:appautoscaling/scheduledAction:ScheduledAction", inputs, name)
+
+
+def test_a_schedule_says_how_many_hours_there_are_how_many_instances(make: Make, price: Estimator) -> None:
+    up = scheduled(make, "up", "cron(0 8 ? * MON-FRI *)", "2", "4")
+    down = scheduled(make, "down", "cron(0 20 ? * MON-FRI *)", "0", "1")
+    found = price(*endpoint(make, M5), target(make, 1, 4), up, down)
+    # 60 of 168 hours with 2 to 4 instances, the rest with 0 to 1: 0.7142857 to 2.0714286 of 167.90
+    assert monthly(found) == {"low": 119.93, "likely": 119.93, "high": 347.79}
+    assert found.items[1].assumed == "the minimum of 0.71 to 2.07 replicas; state usage.c.replicas"
+
+
+def test_a_schedule_may_leave_a_bound_as_it_is(make: Make, price: Estimator) -> None:
+    night = scheduled(make, "night", "cron(0 0 * * ? *)", 0, None)
+    day = scheduled(make, "day", "cron(0 12 * * ? *)", 2, None)
+    found = price(*endpoint(make, M5), target(make, 1, 4), night, day)
+    assert monthly(found) == {"low": 167.90, "likely": 167.90, "high": 671.60}
+
+
+def test_a_schedule_that_is_not_read_leaves_the_amount_open(make: Make, price: Estimator) -> None:
+    for schedule in ("rate(1 day)", "at(2026-01-01T00:00:00)", UNKNOWN):
+        found = price(*endpoint(make, M5), target(make, 1, 4), scheduled(make, "s", schedule, 0, 1))
+        assert [(gap.item, gap.quantity) for gap in found.monthly_gaps] == [("variant a", True)]
+
+
 def test_managed_scaling_bounds_an_endpoint(make: Make, price: Estimator) -> None:
     scaling = {"status": "ENABLED", "minInstanceCount": 2, "maxInstanceCount": 3}
     found = price(*endpoint(make, {**M5, "managedInstanceScaling": scaling}))
@@ -206,13 +236,16 @@ def test_a_tuning_job_costs_all_its_trials(make: Make, price: Estimator) -> None
     [
         ("cron(0 * ? * * *)", 730), ("cron(0 [00-23] ? * * *)", 730), ("cron(0 3 ? * * *)", Decimal(730) / 24),
         ("cron(0 0/6 ? * * *)", Decimal(730) / 6), ("cron(0,30 * * * ? *)", 1460), ("NOW", 0),
+        ("cron(0 3 ? * MON *)", Decimal(730) / 168), ("cron(0 3 ? * 2-6 *)", Decimal(730) * 5 / 168),
     ],
 )  # fmt: skip
 def test_how_often_a_schedule_runs(expression: str, runs: Decimal) -> None:
     assert runs_a_month(expression) == pytest.approx(runs)
 
 
-@pytest.mark.parametrize("expression", ["cron(0 3 ? * MON *)", "rate(1 day)", "cron(0 99 ? * * *)", "every day"])
+@pytest.mark.parametrize(
+    "expression", ["cron(0 3 1 * ? *)", "rate(1 day)", "cron(0 3 ? * 8 *)", "cron(0 99 ? * * *)", "every day"]
+)
 def test_a_schedule_that_is_not_read_is_no_number(expression: str, make: Make, price: Estimator) -> None:
     inputs = schedule(expression, {"instanceType": "ml.m5.xlarge", "instanceCount": 1})
     [gap] = price(make(SCHEDULE, inputs)).unpriced

@@ -97,9 +97,9 @@ class Context:
         stated = self.stated(resource, "replicas")
         where = self.where_stated(resource, "replicas")
         if stated is None:
-            return Quantity(low, low, high), f"the minimum of {low} to {high} replicas; state {where}"
+            return Quantity(low, low, high), f"the minimum of {_short(low)} to {_short(high)} replicas; state {where}"
         if not low <= stated <= high:
-            raise AmountNotKnown(f"{where} is {stated}, and there are {low} to {high}")
+            raise AmountNotKnown(f"{where} is {stated}, and there are {_short(low)} to {_short(high)}")
         return Quantity(low, stated, high), ""
 
     def load(self, resource: Resource, field: str) -> tuple[Quantity, str]:
@@ -134,6 +134,10 @@ class Context:
     def _settings(self, word: str) -> Mapping[str, str]:
         config = self.inspection.resources.config
         return {name: config.get(f"{word}:{name}", "") for name in (*_INPUTS, *_ZONES)}
+
+
+def _short(number: Decimal) -> str:
+    return f"{number.quantize(Decimal('0.01')).normalize():f}"
 
 
 def _plain(region: str, *, zone: bool) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from mlinfra.policy.values import at, every
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
+from mlinfra.prices.cron import Weekly, over_a_week, weekly
 from mlinfra.prices.registry import (
     HOURS,
     AmountNotKnown,
@@ -31,9 +32,13 @@ from mlinfra.resources import Resource
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 TARGET = "aws:appautoscaling/target:Target"
+ACTION = "aws:appautoscaling/scheduledAction:ScheduledAction"
 INSTANCES = "sagemaker:variant:DesiredInstanceCount"
 CONCURRENCY = "sagemaker:variant:DesiredProvisionedConcurrency"
 SECONDS = HOURS * 3600
+
+Scaling = Mapping[tuple[str, str], list[Resource]]
+"""Autoscaling resources by their dimension, and by what they scale."""
 
 _STORAGE = Key("aws", "SageMaker", "realtime-hosting", "ML storage", "GB-month")
 _DATA = Key("aws", "SageMaker", "realtime-hosting", "data in/out", "GB")
@@ -137,29 +142,51 @@ def _serverless(
 def _target(
     user: Resource | None, variant: Any, variants: int, dimension: str, context: Context
 ) -> tuple[Decimal, Decimal] | None:
-    """Return the bounds that an autoscaling target gives a variant of an endpoint; None where there is no target."""
+    """Return the bounds that autoscaling gives a variant of an endpoint, averaged over a week where a schedule changes
+    them; None where there is no target."""
     if user is None:
         return None
-    targets, named = context.once(_targets), at(variant, "variantName").value
-    found = targets.get((dimension, f"endpoint/{at(user.inputs, 'name').value}/variant/{named}"))
-    if found is None and (found := targets.get((dimension, user.urn))) is not None and variants > 1:
-        raise AmountNotKnown("which variant is scaled is known only after an up (resourceId)")
-    if found is None:
+    named = at(variant, "variantName").value
+    keys = [(dimension, f"endpoint/{at(user.inputs, 'name').value}/variant/{named}"), (dimension, user.urn)]
+    targets, actions = context.once(_targets), context.once(_actions)
+    found = [target for key in keys for target in targets.get(key, ())]
+    if not found:
         return None
-    low = amount(at(found.inputs, "minCapacity"))
-    return low, max(low, amount(at(found.inputs, "maxCapacity")))
+    if keys[0] not in targets and variants > 1:
+        raise AmountNotKnown("which variant is scaled is known only after an up (resourceId)")
+    low = amount(at(found[0].inputs, "minCapacity"))
+    high = max(low, amount(at(found[0].inputs, "maxCapacity")))
+    return over_a_week((low, high), [_change(action) for key in keys for action in actions.get(key, ())])
 
 
-def _targets(context: Context) -> Mapping[tuple[str, str], Resource]:
-    """Return the autoscaling targets by dimension and resource id; where that is not known, by endpoint."""
-    found: dict[tuple[str, str], Resource] = {}
-    for target in context.inspection.of(TARGET):
-        dimension, resource_id = at(target.inputs, "scalableDimension").value, at(target.inputs, "resourceId")
+def _change(action: Resource) -> tuple[Weekly, Decimal | None, Decimal | None]:
+    """Return when a scheduled action changes the bounds, and to what."""
+    given = [at(action.inputs, f"scalableTargetAction.{name}") for name in ("minCapacity", "maxCapacity")]
+    low, high = (None if value.absent else amount(value) for value in given)
+    schedule = at(action.inputs, "schedule")
+    if schedule.unknown:
+        raise AmountNotKnown("when it is scaled is known only after an up (schedule)")
+    return weekly(str(schedule.value)), low, high
+
+
+def _targets(context: Context) -> Scaling:
+    return _by_what_they_scale(context, TARGET)
+
+
+def _actions(context: Context) -> Scaling:
+    return _by_what_they_scale(context, ACTION)
+
+
+def _by_what_they_scale(context: Context, token: str) -> Scaling:
+    """Return autoscaling resources by dimension and resource id; where that is not known, by endpoint."""
+    found: dict[tuple[str, str], list[Resource]] = {}
+    for scaling in context.inspection.of(token):
+        dimension, resource_id = str(at(scaling.inputs, "scalableDimension").value), at(scaling.inputs, "resourceId")
         if resource_id.unknown:
-            sources = context.inspection.sources(target, "resourceId")
-            found.update({(str(dimension), source.urn): target for source in sources if source.type == ENDPOINT})
+            for source in context.inspection.sources(scaling, "resourceId"):
+                found.setdefault((dimension, source.urn), []).append(scaling)
         else:
-            found[str(dimension), str(resource_id.value)] = target
+            found.setdefault((dimension, str(resource_id.value)), []).append(scaling)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 from mlinfra.policy.values import at, every, is_true
 from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
+from mlinfra.prices.cron import weekly
 from mlinfra.prices.registry import (
     HOURS,
-    AmountNotKnown,
     Answer,
     Gap,
     NotKnown,
@@ -32,7 +31,6 @@ SCHEDULE = "aws:sagemaker/monitoringSchedule:MonitoringSchedule"
 DEFINITION = "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition"
 DAY = 86400
 _MONITOR_SECONDS = 3600
-_SLOTS = {"minute": 60, "hour": 24}
 
 
 def _key(component: str, item: str, unit: str = "hour") -> Key:
@@ -157,30 +155,11 @@ def monitoring_schedule(resource: Resource, context: Context) -> Iterator[Answer
 
 
 def runs_a_month(expression: str) -> Decimal:
-    """Return how often a `cron(…)` of minutes and hours runs in a month of 730 hours; 0 for `NOW`, once.
+    """Return how often a `cron(…)` runs in a month of 730 hours; 0 for `NOW`, once.
 
     Raises:
-        AmountNotKnown: it is bound to days, months or years, or is no such expression.
+        AmountNotKnown: it is bound to days of the month, months or years, or is no such expression.
     """
     if expression.strip().upper() == "NOW":
         return Decimal(0)
-    match = re.fullmatch(r"cron\(\s*(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s*\)", expression.strip())
-    if match is None or any(field not in "*?" for field in match.groups()[2:]):
-        raise AmountNotKnown(f"how often a schedule runs is not read from {expression!r}")
-    minutes, hours = (_matches(field, slot) for field, slot in zip(match.groups()[:2], _SLOTS, strict=True))
-    return Decimal(minutes * hours) * HOURS / 24
-
-
-def _matches(field: str, slot: str) -> int:
-    size, found = _SLOTS[slot], set[int]()
-    for piece in field.split(","):
-        match = re.fullmatch(r"(\*|\[?(\d+)(?:-(\d+))?\]?)(?:/(\d+))?", piece)
-        if match is None:
-            raise AmountNotKnown(f"how often a schedule runs is not read from its {slot}s {field!r}")
-        first, last, step = match[2], match[3], int(match[4] or 1)
-        start = int(first) if first else 0
-        end = int(last) if last else (size - 1 if match[4] or not first else start)
-        if not (start <= end < size and step):
-            raise AmountNotKnown(f"how often a schedule runs is not read from its {slot}s {field!r}")
-        found.update(range(start, end + 1, step))
-    return len(found)
+    return weekly(expression).a_month
