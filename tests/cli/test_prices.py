@@ -65,7 +65,7 @@ def test_a_bad_table_is_shown_with_its_line(repository: Path, run: Run) -> None:
 
 
 def test_an_update_is_told_and_used(repository: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    brought = [Price(NODE, "us-central1", Decimal("0.2"), None, "2026-11-22", "https://example.com", "api")]
+    brought = [Price(NODE, "us-central1", Decimal("0.2"), None, "2026-11-22", "https://example.com", "api-quoted")]
     monkeypatch.setattr(update, "_asked", lambda *_: brought)
     result = run("prices", "update", "gcp", "--region", "us-central1")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -166,6 +166,7 @@ def test_google_machines_are_composed_of_cores_and_memory(
     found = server.updated(tmp_path, "gcp", "us-central1")
     node = found["GCE/GKE node compute n1-standard-4 us-central1"]
     assert (node.usd, node.spot_usd) == (Decimal("0.189999"), Decimal("0.04"))  # 4 x 0.031611 + 15 x 0.004237
+    assert (node.quality, node.note) == ("derived", "4 vCPU and 15 GiB")
     amounts = {name.removesuffix(" us-central1"): price.usd for name, price in found.items()}
     assert amounts["Vertex AI online-prediction n1-standard-4"] == Decimal("0.219")
     assert amounts["Vertex AI custom-training n1-standard-4"] == Decimal("0.21849885")

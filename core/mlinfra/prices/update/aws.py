@@ -48,12 +48,18 @@ def prices(region: str, client: Client, origin: str, today: date) -> list[Price]
     """Return the prices of SageMaker's and EC2's machines in a region."""
     offers = f"{origin or ORIGIN}/offers/v1.0/aws"
     sagemaker = client.json(f"{offers}/AmazonSageMaker/current/{region}/index.json")
-    found = [Price(key, region, usd, None, as_of, ORIGIN, "api") for key, usd, as_of in _sagemaker(sagemaker)]
+    found = [Price(key, region, usd, None, as_of, ORIGIN, "api-quoted") for key, usd, as_of in _sagemaker(sagemaker)]
     table = client.get(f"{offers}/AmazonEC2/current/{region}/index.csv", _ec2)
     source = f"{ORIGIN}/offers/v1.0/aws/AmazonEC2"
     found += [
         Price(
-            Key("aws", "EC2/EKS node", "compute", machine, "hour"), region, usd, None, today.isoformat(), source, "api"
+            Key("aws", "EC2/EKS node", "compute", machine, "hour"),
+            region,
+            usd,
+            None,
+            today.isoformat(),
+            source,
+            "api-quoted",
         )
         for machine, usd in table.items()
     ]

@@ -27,7 +27,7 @@ def prices(region: str, client: Client, origin: str, today: date) -> list[Price]
         amounts = {key: usd for meter in meters for key, usd in _one(read(meter), meter)}
         spot = {key: usd for meter in meters for key, usd in _one(_spot(meter), meter)} if read is _machine else {}
         found += [
-            Price(key, region, usd, spot.get(key), today.isoformat(), f"{ORIGIN}{_API}", "api")
+            Price(key, region, usd, spot.get(key), today.isoformat(), f"{ORIGIN}{_API}", "api-quoted")
             for key, usd in amounts.items()
         ]
     return found

@@ -80,7 +80,7 @@ def prices(region: str, client: Client, origin: str, today: date) -> list[Price]
                     rates[place, _FAMILIES[family], part] = _rate(sku, "h" if part == "core" else "GiBy.h")
                 elif accelerator := _ACCELERATOR.fullmatch(description):
                     named = Key("gcp", *_PLACES[accelerator["place"].lower()], _accelerator(accelerator), "hour")
-                    found.append(Price(named, region, _rate(sku, "h"), None, today.isoformat(), ORIGIN, "api"))
+                    found.append(Price(named, region, _rate(sku, "h"), None, today.isoformat(), ORIGIN, "api-quoted"))
     return [*found, *_machines(rates, region, today)]
 
 
@@ -128,7 +128,7 @@ def _machines(rates: Mapping[tuple[str, str, str], Decimal], region: str, today:
                     key = Key("gcp", *_PLACES[place], f"{family}-{kind}-{cores}", "hour")
                     amounts = (Decimal(cores) * usd, None if spot is None else cores * spot)
                     note = f"{cores} vCPU and {(memory * cores).normalize():f} GiB"
-                    yield Price(key, region, *amounts, today.isoformat(), ORIGIN, "api", note)
+                    yield Price(key, region, *amounts, today.isoformat(), ORIGIN, "derived", note)
 
 
 def _of_one_core(
