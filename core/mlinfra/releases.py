@@ -14,6 +14,8 @@ from mlinfra.yaml_file import YamlFile
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+LEAST_DIGITS = 8
+"""How many digits name a release, at least."""
 
 
 class Runtime(BaseModel):
@@ -149,7 +151,7 @@ def parse_lock(file: YamlFile) -> tuple[dict[str, Pin], list[Problem]]:
 def find_release(wanted: str, releases: Mapping[str, Release]) -> Release | None:
     """Return the release whose digest starts with `wanted` (8 digits or more), or None when none or several do."""
     digits = wanted.removeprefix(PREFIX)
-    if len(digits) < 8:
+    if len(digits) < LEAST_DIGITS:
         return None
     found = [release for digest, release in releases.items() if digest.removeprefix(PREFIX).startswith(digits)]
     return found[0] if len(found) == 1 else None

@@ -13,6 +13,9 @@ import pandas as pd
 import pytest
 from typer.testing import Result
 
+from mlinfra.artifacts import ArtifactStore
+from tests.cli.test_releases import in_git, made
+
 Run = Callable[..., Result]
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
@@ -20,7 +23,7 @@ EXAMPLES: dict[str, Any] = {
     name: json.loads(text)
     for name, text in re.findall(r"```json (\w+)\n(.*?)\n```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 }
-FREE = ("inputs", "features", "measures", "metrics", "unreadable_files", "equivalents")
+FREE = ("inputs", "features", "measures", "metrics", "unreadable_files", "equivalents", "spec", "data")
 """Objects whose fields are not the command's own."""
 
 
@@ -134,6 +137,29 @@ def test_status(repository: Path, run: Run) -> None:
     printed = json.loads(run("status", "dev", "--json").stdout)
     check("status", printed)
     assert [item["endpoint"] for item in printed["endpoints"]] == ["diabetes"]
+
+
+def test_verify(repository: Path, run: Run) -> None:
+    printed = json.loads(run("verify", "dev", "--json").stdout)
+    check("verify", printed)
+    assert [item["between"] for item in printed["differences"]] == [["stacks", "state"]]
+
+
+def test_releases_show_and_diff(repository: Path, run: Run) -> None:
+    store = ArtifactStore((repository / ".mlinfra" / "artifacts").as_uri())
+    old, new = (made(repository, store, number) for number in (1, 2))
+    in_git(repository, new)
+    lock = repository / "environments" / "prod.lock.yaml"
+    lock.write_text(f"diabetes: {{release: {new.short}, previous: 91d04e77}}\n")
+    printed = json.loads(run("releases", "--json").stdout)
+    check("releases", printed)
+    assert printed["releases"][0]["places"] == [{"environment": "prod", "as": "release"}]
+    assert printed["unread"][0]["found"] == "91d04e77"
+    check("show", json.loads(run("show", new.short, "--json").stdout))
+    printed = json.loads(run("diff", old.short, new.short, "--json").stdout)
+    check("diff", printed)
+    assert printed["inputs"]["retyped"][0]["after"] == {"name": "age", "type": "INT64", "required": True}
+    assert printed["outputs"]["retyped"][0]["after"] == {"name": "prediction", "type": "INT64"}
 
 
 def test_drift(tmp_path: Path) -> None:

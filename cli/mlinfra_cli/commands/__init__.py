@@ -10,6 +10,7 @@ import typer
 from mlinfra_cli.commands import (
     check,
     cost,
+    diff,
     doctor,
     down,
     drift,
@@ -19,12 +20,15 @@ from mlinfra_cli.commands import (
     plan,
     predict,
     prices,
+    releases,
     rules,
     schema,
+    show,
     status,
     targets,
     train,
     up,
+    verify,
 )
 from mlinfra_cli.failures import guarded
 
@@ -58,6 +62,10 @@ _MODULES = {
     "up": up,
     "train": train,
     "status": status,
+    "verify": verify,
+    "releases": releases,
+    "show": show,
+    "diff": diff,
     "predict": predict,
     "drift": drift,
     "logs": logs,
