@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
@@ -69,15 +70,21 @@ def _account(pod: Pod, workload: Resource, inspection: Inspection) -> Iterator[A
 
 
 def _bindings(account: Value, workload: Resource, inspection: Inspection) -> Iterator[Answer]:
-    for binding in inspection.of(*_BINDINGS):
+    for binding, role in _ruling(inspection):
         held = [_is(subject, binding, account, workload, inspection) for subject in every(binding.inputs, "subjects[]")]
-        role = at(binding.inputs, "roleRef.name")
-        if not any(answer is not False for answer in held) or not (hidden(role) or role.value == "cluster-admin"):
+        if not any(answer is not False for answer in held):
             continue
         if True in held and not hidden(role):
             yield violation(account.path, f"{binding.name} binds cluster-admin to the service account")
         else:
             yield unknown(account.path, f"{binding.name} may bind cluster-admin to the service account")
+
+
+@lru_cache(maxsize=1)
+def _ruling(inspection: Inspection) -> Sequence[tuple[Resource, Value]]:
+    """Return the bindings whose role rules the cluster, or may, with that role; asked for each pod of a plan."""
+    found = [(binding, at(binding.inputs, "roleRef.name")) for binding in inspection.of(*_BINDINGS)]
+    return [(binding, role) for binding, role in found if hidden(role) or role.value == "cluster-admin"]
 
 
 def _is(subject: Value, binding: Resource, account: Value, workload: Resource, inspection: Inspection) -> bool | None:

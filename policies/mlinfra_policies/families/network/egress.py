@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
@@ -38,7 +39,12 @@ class _Policy:
 def egress_of_a_service(service: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The pods of every component are selected by a policy on egress, and none of these allows everything."""
     for pod in pods(service):
-        found = [_on(pod, service, policy, inspection) for policy in inspection.of(_POLICY)]
+        here = namespaces.of(service, inspection)
+        found = [
+            _Policy(policy.name, _all([there, _chosen(pod, service, policy, inspection), on_egress]), free)
+            for policy, namespace, on_egress, free in _policies(inspection)
+            if (there := namespaces.alike(namespace, here)) is not False
+        ]
         yield from _judged(found, inspection.complete)
 
 
@@ -57,15 +63,28 @@ def _judged(policies: list[_Policy], complete: bool) -> Iterator[Answer]:
         yield unknown(_PATH, "a network policy may allow the pods to call everybody")
 
 
-def _on(pod: Pod, service: Resource, policy: Resource, inspection: Inspection) -> _Policy:
-    there = namespaces.same(policy, service, inspection)
-    if there is False:
-        return _Policy(policy.name, False, None)
+@lru_cache(maxsize=1)
+def _policies(inspection: Inspection) -> Sequence[tuple[Resource, str | Resource | None, bool | None, bool | None]]:
+    """Return each network policy with its namespace, whether it is on egress, and whether what it allows is everything.
+
+    Asked for each service of a plan.
+    """
+    return [
+        (
+            policy,
+            namespaces.of(policy, inspection),
+            _is_on_egress(policy),
+            _any([_is_free(rule) for rule in every(policy.inputs, "spec.egress[]")]),
+        )
+        for policy in inspection.of(_POLICY)
+    ]
+
+
+def _chosen(pod: Pod, service: Resource, policy: Resource, inspection: Inspection) -> bool | None:
     chosen = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
     if chosen is None and inspection.comes_only_from(policy, "spec", service.type):
-        chosen = service in inspection.sources(policy, "spec")
-    free = _any([_is_free(rule) for rule in every(policy.inputs, "spec.egress[]")])
-    return _Policy(policy.name, _all([there, chosen, _is_on_egress(policy)]), free)
+        return service in inspection.sources(policy, "spec")
+    return chosen
 
 
 def _is_on_egress(policy: Resource) -> bool | None:
