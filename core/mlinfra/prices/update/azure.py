@@ -65,8 +65,8 @@ def _spot(meter: Meter) -> Key | None:
 
 
 def _linux(meter: Meter) -> bool:
-    product = meter["productName"]
-    plain = product.startswith("Virtual Machines ") and not product.endswith(" Windows")
+    """Whether a machine is billed with Linux: `Virtual Machines Dsv5 Series`, `NCads A100 v4 Series Linux`."""
+    plain = re.search(r"\bseries( linux)?$", meter["productName"], re.IGNORECASE) is not None
     return plain and meter["unitOfMeasure"] == "1 Hour" and meter["armSkuName"].startswith("Standard_")
 
 
