@@ -54,6 +54,7 @@ METERS = [
     machine("D4s v5", 1000.0, type="Reservation", reservationTerm="1 Year"),
     machine("D4s v5", 0.2, currencyCode="EUR"),
     meter("Virtual Machines", "NCads A100 v4 Series Linux", "NC24ads", "NC24ads", 3.673, armSkuName=A100),
+    meter("Virtual Machines", "NCads A100 v4 Series Linux", "NC24ads", "NC24ads Spot", 0.7, armSkuName=A100),
     meter("Virtual Machines", "Virtual Machines Dsv7-series Linux", "D2s v7", "D2s v7", 0.135, armSkuName=D2),
     meter("Virtual Machines", "Dsv3 Series Cloud Services", "D2s v7", "D2s v7", 0.2, armSkuName=D2),
     meter("Virtual Machines", "Dsv5 Series Dedicated Host", "Dsv5_Type1", "Type1", 5.0, armSkuName="Dsv5_Type1"),
@@ -92,7 +93,7 @@ def test_azure_meters_are_read_page_by_page(tmp_path: Path, server: PriceServer)
     found = server.updated(tmp_path, "azure", "westeurope")
     assert {name.removesuffix(" westeurope"): (price.usd, price.spot_usd) for name, price in found.items()} == {
         "Virtual Machines compute Standard_D4s_v5": (Decimal("0.23"), Decimal("0.046")),
-        "Virtual Machines compute Standard_NC24ads_A100_v4": (Decimal("3.673"), None),
+        "Virtual Machines compute Standard_NC24ads_A100_v4": (Decimal("3.673"), Decimal("0.7")),
         "Virtual Machines compute Standard_D2s_v7": (Decimal("0.135"), None),
         "Virtual Machines low-priority Standard_D4s_v5": (Decimal("0.047"), None),
         "Container Registry registry Basic": (Decimal("0.1666"), None),

@@ -52,16 +52,19 @@ def _one(key: Key | None, meter: Meter) -> Iterator[tuple[Key, Decimal]]:
 
 
 def _machine(meter: Meter) -> Key | None:
-    sku = meter["skuName"]
-    if not _linux(meter) or sku.endswith(" Spot"):
+    if not _linux(meter) or _ends(meter, " Spot"):
         return None
-    component = "low-priority" if sku.endswith(" Low Priority") else "compute"
+    component = "low-priority" if _ends(meter, " Low Priority") else "compute"
     return Key("azure", "Virtual Machines", component, meter["armSkuName"], "hour")
 
 
 def _spot(meter: Meter) -> Key | None:
-    spot = _linux(meter) and meter["skuName"].endswith(" Spot")
+    spot = _linux(meter) and _ends(meter, " Spot")
     return Key("azure", "Virtual Machines", "compute", meter["armSkuName"], "hour") if spot else None
+
+
+def _ends(meter: Meter, ending: str) -> bool:
+    return any(meter[name].endswith(ending) for name in ("skuName", "meterName"))
 
 
 def _linux(meter: Meter) -> bool:
