@@ -47,3 +47,17 @@ def test_it_is_judged_where_an_ml_resource_uses_what_is_left_out(
     [judge] = [each for each in rules() if each.id == rule]
     found = check(Inspection(Resources([changed, user], left_out=1)), [judge])
     assert [each.answer.verdict for each in found if each.resource is changed] == (["violation"] if used else [])
+
+
+@pytest.mark.parametrize(("left_out", "verdicts"), [(0, ["unknown"]), (1, [])])
+def test_a_key_that_is_not_printed_is_one_of_the_stack_only_where_some_are_left_out(
+    left_out: int, verdicts: list[str]
+) -> None:
+    token = "gcp:vertex/aiEndpoint:AiEndpoint"
+    sources = {"encryptionSpec": [urn("gcp:kms/cryptoKey:CryptoKey")]}
+    endpoint = Resource(
+        urn(token), token, "example", {"encryptionSpec": {"kmsKeyName": UNKNOWN}}, property_dependencies=sources
+    )
+    [judge] = [each for each in rules() if each.id == "ENC-01"]
+    found = check(Inspection(Resources([endpoint], left_out=left_out)), [judge])
+    assert [each.answer.verdict for each in found] == verdicts

@@ -83,8 +83,13 @@ class Inspection:
         return [self._by_urn[urn] for urn in urns if urn in self._by_urn]
 
     def comes_only_from(self, resource: Resource, path: str, *types: str) -> bool:
-        """Whether an unknown value at `path` comes from resources of these types alone, all of them in the stack."""
+        """Whether an unknown value at `path` comes from resources of these types alone, all of them in the stack.
+
+        One that a preview may have left out counts by the type in its URN.
+        """
         urns = resource.property_dependencies.get(_top(path)) or ()
+        if self.complete and not all(urn in self._by_urn for urn in urns):
+            return False
         tokens = [urn.split("::")[2].split("$")[-1] for urn in urns]
         return bool(tokens) and all(any(matches(token, pattern) for pattern in types) for token in tokens)
 
