@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from weakref import WeakKeyDictionary
 
 from mlinfra.policy.inspection import Inspection, matches
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.prices.book import snapshot
-from mlinfra.prices.budget import Standing, growth, standing
-from mlinfra.prices.estimate import Estimate, Unpriced, estimate
+from mlinfra.prices.budget import Standing, standing
+from mlinfra.prices.estimate import Dollars, Estimate, Unpriced, estimate
 from mlinfra.prices.own import repository_book
 from mlinfra.resources import STACK_TYPE, Resource, Resources
 
@@ -36,14 +37,14 @@ def month_is_within_the_budget(resource: Resource, inspection: Inspection) -> It
     if budget is None:
         return
     made = _estimate(inspection)
-    found = standing(made, budget)
-    if found is Standing.OVER and made.monthly is not None:
-        yield violation("", f"a month costs {_usd(made.monthly.likely)}, and the budget is {_usd(budget)}")
-    elif found is Standing.MAY_BE_OVER and made.monthly is not None:
-        highest = _usd(made.monthly.high)
+    found, monthly = standing(made, budget), made.monthly or Dollars()
+    if found is Standing.OVER:
+        yield violation("", f"a month costs {_usd(monthly.likely)}, and the budget is {_usd(budget)}")
+    elif found is Standing.MAY_BE_OVER:
+        highest = _usd(monthly.high)
         yield unknown("", f"a month costs up to {highest} at the highest load, and the budget is {_usd(budget)}")
     elif gaps := [gap for gap in made.monthly_gaps if _decidable(gap)]:
-        yield unknown("", f"within the budget of {_usd(budget)} as far as is known: {_missing(gaps)}")
+        yield unknown("", f"within the budget of {_usd(budget)} as far as is known{_missing(gaps)}")
     elif not inspection.complete:
         left_out = "a preview without --show-sames leaves resources out"
         yield unknown("", f"within the budget of {_usd(budget)} as far as is known: {left_out}")
@@ -52,21 +53,22 @@ def month_is_within_the_budget(resource: Resource, inspection: Inspection) -> It
 @decides("COST-11", STACK_TYPE)
 def growth_is_within_the_threshold(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     """The month grows by at most the threshold; what is removed is a saving."""
-    threshold, before = inspection.settings.cost_delta_monthly_usd, inspection.before
-    if threshold is None:
+    limit, before = inspection.settings.cost_delta_monthly_usd, inspection.before
+    if limit is None:
         return
     if before is None:
         yield unknown("", "what was there before is not known")
         return
+    threshold = Decimal(repr(limit))
     made, old = _estimate(inspection), _estimate_of(before, inspection)
-    gaps = _gaps_of_change(inspection.resources, made, before, old)
-    grown = growth(old, made)
-    if grown is not None and grown.likely > threshold:
+    grown = (made.monthly or Dollars()) - (old.monthly or Dollars())
+    more = _gaps_of_change(made, inspection.resources, before)
+    less = _gaps_of_change(old, inspection.resources, before)
+    if grown.likely > threshold and not less:
         yield violation("", f"a month grows by {_usd(grown.likely)}, and the threshold is {_usd(threshold)}")
-    elif gaps:
-        yield unknown("", f"by how much a month grows is not known: {_missing(gaps)}")
-    elif grown is not None and grown.high > threshold:
-        yield unknown("", f"a month grows by up to {_usd(grown.high)} at the highest load")
+    elif more or grown.high > threshold:
+        highest = f"by up to {_usd(grown.high)} at the highest load"
+        yield unknown("", f"a month grows {highest}, as far as is known{_missing([*more, *less])}")
 
 
 @decides("COST-12", "aws:*", "gcp:*", "azure-native:*", *(each for each in _PATHS if each.startswith("kubernetes:")))
@@ -98,11 +100,12 @@ def _estimate_of(resources: Resources, inspection: Inspection) -> Estimate:
     return estimate(resources, book, usage=inspection.usage, commitments=inspection.commitments)
 
 
-def _gaps_of_change(after: Resources, made: Estimate, before: Resources, old: Estimate) -> list[Unpriced]:
+def _gaps_of_change(made: Estimate, after: Resources, before: Resources) -> list[Unpriced]:
     """Return the gaps of resources that change; those of others are the same before and after."""
     now, then = ({resource.urn: resource.inputs for resource in side.all} for side in (after, before))
-    gaps = [*made.monthly_gaps, *old.monthly_gaps]
-    return [gap for gap in gaps if _decidable(gap) and now.get(gap.resource.urn) != then.get(gap.resource.urn)]
+    return [
+        gap for gap in made.monthly_gaps if _decidable(gap) and now.get(gap.resource.urn) != then.get(gap.resource.urn)
+    ]
 
 
 def _decidable(gap: Unpriced) -> bool:
@@ -111,8 +114,12 @@ def _decidable(gap: Unpriced) -> bool:
 
 
 def _missing(gaps: list[Unpriced]) -> str:
-    more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
-    return f"{gaps[0].resource.name}: {gaps[0].item}: {gaps[0].reason}{more}"
+    """Return the end of a message: what is missing, and of how much more that is so."""
+    if not gaps:
+        return ""
+    first, *others = gaps
+    more = f" and {len(others)} more" if others else ""
+    return f": {first.resource.name}: {first.item}: {first.reason}{more}"
 
 
 def _usd(amount: object) -> str:
