@@ -159,6 +159,17 @@ class TestReleases:
         assert problem["file"] == "environments/prod.yaml"
         assert "nowhere://bucket" in problem["message"]
 
+    def test_a_store_that_cannot_be_listed_is_named_and_asked_nothing_more(
+        self, repository: Path, run: Run, old: Release
+    ) -> None:
+        path = repository / "environments" / "prod.yaml"
+        path.write_text(path.read_text() + f"artifacts: {path.as_uri()}\n")
+        found = listed(run, code=1)
+        assert [copy["environments"] for copy in found["releases"][0]["artifact"]] == [["dev", "staging"]]
+        assert [problem["message"] for problem in found["unread"]] == [
+            f"artifact store {path.as_uri()}: cannot read: Not a directory"
+        ]
+
     def test_a_stack_without_releases_is_refused(self, repository: Path, run: Run, old: Release) -> None:
         result = run("releases", "diabets")
         assert result.exit_code == 2
