@@ -217,3 +217,21 @@ def test_a_cluster_costs_its_control_plane_and_its_pools(make: Make, price: Pric
     assert [item.dollars.likely for item in found.items] == [Decimal("73.00"), Decimal("420.48")]
     assert found.items[1].name.startswith("pool small")
     assert [item.item for item in found.unpriced] == ["pool odd"]
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs", "free"),
+    [
+        ("machinelearningservices:Schedule", {"scheduleProperties": {"isEnabled": False}}, True),
+        ("machinelearningservices:Schedule", {"properties": {"action": {"jobDefinition": {"computeId": "c"}}}}, True),
+        ("machinelearningservices:Schedule", {"scheduleProperties": {"action": {"jobDefinition": {}}}}, False),
+        ("machinelearningservices:Registry", {}, False),
+        ("monitor:DiagnosticSetting", {"workspaceId": UNKNOWN}, True),
+        ("monitor:DiagnosticSetting", {"workspaceId": UNKNOWN, "storageAccountId": "logs"}, False),
+        ("insights:DiagnosticSetting", {"eventHubAuthorizationRuleId": UNKNOWN}, False),
+    ],
+)
+def test_what_is_billed_elsewhere(token: str, inputs: dict[str, Any], free: bool, make: Make, price: Price) -> None:
+    found = price(make(f"azure-native:{token}", inputs))
+    assert (len(found.free), len(found.unpriced)) == ((1, 0) if free else (0, 1))
+    assert not found.items

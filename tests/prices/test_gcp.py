@@ -278,3 +278,20 @@ def test_a_cache_of_another_kind_is_unpriced(make: Make, price: Price) -> None:
         price(make(token, {**inputs, **more})).unpriced[0].reason for more in ({"tier": "GOLD"}, {"replicaCount": 2})
     ]
     assert reasons == ["the tier GOLD is not known here", "several read replicas (replicaCount) are billed by node"]
+
+
+def test_a_training_job_of_the_native_provider(make: Make, price: Price) -> None:
+    spec = {"machineType": "n1-standard-4"}
+    pools = [{"machineSpec": spec, "replicaCount": "1"}, {"machineSpec": spec, "replicaCount": "2"}]
+    job = {"workerPoolSpecs": pools, "scheduling": {"timeout": "7200s"}}
+    resource = make("google-native:aiplatform/v1:CustomJob", {"location": "us-central1", "jobSpec": job})
+    found = price(resource)
+    assert [item.dollars.likely for item in found.items] == [Decimal("0.44"), Decimal("0.87")]  # 0.21849885 x 2, x 2
+    assert found.one_off is not None
+    assert found.idle == 0
+    monthly = price(resource, usage={"main": {"runs": 30, "run_hours": 1}})
+    assert monthly.monthly is not None
+    assert monthly.monthly.likely == Decimal("19.66")  # 0.21849885 x 30 runs, of one machine and of two
+    assert monthly.idle == 0
+    endless = price(make(resource.type, {"location": "us-central1", "jobSpec": {"workerPoolSpecs": pools}}))
+    assert endless.unpriced[0].reason == "nothing says how long it takes; state usage.main.run_hours"

@@ -52,6 +52,15 @@ def log_workspace(resource: Resource, context: Context) -> Iterator[Answer]:
     yield Use(key, logs, idle=False, assumed=assumed)
 
 
+@priced("azure-native:monitor:DiagnosticSetting", "azure-native:insights:DiagnosticSetting")
+def diagnostic_setting(resource: Resource, context: Context) -> Iterator[Answer]:
+    """Nothing, where logs go to a workspace, which bills them; elsewhere what is sent."""
+    for path in ("storageAccountId", "eventHubAuthorizationRuleId"):
+        if not at(resource.inputs, path).absent:
+            raise NotKnown(f"{path}: how many GB of logs are sent there is not known here")
+    yield Free("the workspace bills the logs that come in", "https://azure.microsoft.com/pricing/details/monitor/")
+
+
 @priced("azure-native:cache:Redis", "azure-native:redis:Redis")
 def redis(resource: Resource, context: Context) -> Iterator[Answer]:
     """The whole cache, with its replica; a premium one for each shard."""

@@ -105,6 +105,24 @@ def job(resource: Resource, context: Context) -> Iterator[Answer]:
         yield Use(key, exactly(hours * machines * runs), f"{runs} runs a month", idle=False, assumed=assumed)
 
 
+@priced(f"{_ML}:Schedule")
+def schedule(resource: Resource, context: Context) -> Iterator[Answer]:
+    """Nothing for the schedule itself; the jobs that it starts are billed where they run."""
+    properties = _properties(resource, "scheduleProperties")
+    if known(at(properties, "isEnabled"), True) in (False, "false"):
+        yield Free("it is switched off", PRICES)
+        return
+    if at(properties, "action.jobDefinition.computeId").absent:
+        raise NotKnown(f"{properties.path}.action: the machines of the jobs that it starts are not known here")
+    yield Free("its jobs are billed by the compute that they run on", PRICES)
+
+
+@priced(f"{_ML}:Registry")
+def registry(resource: Resource, context: Context) -> Iterator[Answer]:
+    """A storage account and a container registry in each of its regions, which Azure makes."""
+    raise NotKnown("what Azure makes for it in each region (storage, container registry) is not known here")
+
+
 def _run_hours(resource: Resource, properties: Value, context: Context) -> tuple[Decimal, str]:
     """Return how long a run takes, and what was assumed: all the time that it may take."""
     where = context.where_stated(resource, "run_hours")

@@ -172,7 +172,7 @@ def _machines_of_pool(resource: Resource, found: Value, label: str, context: Con
     low = amount(at(found, "autoscalingSpec.minReplicaCount"), fixed)
     high = max(low, amount(at(found, "autoscalingSpec.maxReplicaCount"), low))
     replicas, assumed = context.replicas(resource, low, high)
-    yield from _machine(at(found, "machineSpec"), "custom-training", replicas, label, assumed)
+    yield from machines(at(found, "machineSpec"), "custom-training", replicas.times(HOURS), label, assumed)
     disk = str(known(at(found, "diskSpec.bootDiskType"), "pd-ssd"))
     size = amount(at(found, "diskSpec.bootDiskSizeGb"), _BOOT_DISK_GB)
     yield Use(_key("custom-training", disk, "GB-month"), replicas.times(size), label, assumed=assumed)
@@ -184,27 +184,40 @@ def _nodes(resource: Resource, dedicated: Value, component: str, context: Contex
     high = max(low, amount(at(dedicated, "maxReplicaCount"), low))
     replicas, assumed = context.replicas(resource, low, high)
     spot = is_true(known(at(dedicated, "spot")))
-    yield from _machine(at(dedicated, "machineSpec"), component, replicas, "", assumed, spot=spot)
+    yield from machines(at(dedicated, "machineSpec"), component, replicas.times(HOURS), "", assumed, spot=spot)
 
 
-def _machine(
-    spec: Value, component: str, replicas: Quantity, label: str, assumed: str, *, spot: bool = False
+def machines(
+    spec: Value,
+    component: str,
+    hours: Quantity,
+    label: str = "",
+    assumed: str = "",
+    *,
+    spot: bool = False,
+    one_off: bool = False,
+    idle: bool = True,
 ) -> Iterator[Answer]:
+    """Yield hours of a machine and of the accelerators beside it, as a `machineSpec` says them.
+
+    Raises:
+        NotKnown: it says no machine.
+    """
     machine = known(at(spec, "machineType"))
     if machine is None:
         raise NotKnown(f"{spec.path}.machineType is absent")
-    hours = replicas.times(HOURS)
-    yield Use(_key(component, str(machine), "hour"), hours, label, assumed=assumed, spot=spot)
+    yield Use(_key(component, str(machine), "hour"), hours, label, one_off, idle, spot, assumed)
     if str(machine).startswith(_CONTAIN_ACCELERATORS):
         return
     try:
         accelerator = known(at(spec, "acceleratorType"))
         count = amount(at(spec, "acceleratorCount"), 0 if accelerator is None else 1)
     except NotKnown as error:
-        yield gap_of(f"accelerators of {machine}", error)
+        yield gap_of(f"accelerators of {machine}", error, one_off=one_off)
         return
     if accelerator is not None and accelerator != "ACCELERATOR_TYPE_UNSPECIFIED" and count > 0:
-        yield Use(_key(component, str(accelerator), "hour"), hours.times(count), label, assumed=assumed, spot=spot)
+        key = _key(component, str(accelerator), "hour")
+        yield Use(key, hours.times(count), label, one_off, idle, spot, assumed)
 
 
 def _hours(resource: Resource, context: Context) -> tuple[Quantity, str]:
