@@ -84,13 +84,16 @@ class Links:
 
 @dataclass(frozen=True)
 class ServedRelease:
-    """One release as it really serves: `weight` in percent, `artifact` its digest as loaded, `address` behind the
-    endpoint. Unknown is None, never a guess."""
+    """One release as it really serves: `weight` in percent, `artifact` its digest as loaded, `image` that of its
+    container with the digest, `replicas` how many answer, `address` behind the endpoint. Unknown, or not had on a
+    target, is None, never a guess."""
 
     release: str
     weight: int
     healthy: bool
     artifact: str | None = None
+    image: str | None = None
+    replicas: int | None = None
     address: str | None = None
     last_failure: str | None = None
 

@@ -68,6 +68,7 @@ class LocalService:
             weight=observed.weights.get(release, 0),
             healthy=health is not None and upstream.healthy,
             artifact=health,
+            replicas=0 if health is None else 1,
             address=f"{HOST}:{upstream.port}",
             last_failure=failure,
         )
