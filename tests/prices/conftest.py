@@ -116,6 +116,7 @@ class PriceServer:
         update(root, provider, regions, client=Client(pause=lambda _: None), origin=self.origin, today=TODAY)
         prices, problems = read_table((root / "prices" / f"{provider}.csv").read_text(), provider)
         assert not problems
+        assert {price.key.provider for price in prices} == {provider}
         return {f"{price.key} {price.region}": price for price in prices}
 
 

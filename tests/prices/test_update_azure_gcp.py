@@ -65,8 +65,8 @@ METERS = [
     meter("Storage", "Blob Storage", "Hot LRS", "Hot LRS Data Stored", 0.0188, "1 GB/Month", tierMinimumUnits=51200.0),
     meter("Storage", "Files v2", "Hot LRS", "Hot LRS Data Stored", 0.0287, "1 GB/Month"),
     meter("Storage", "Premium SSD Managed Disks", "P10 LRS", "P10 LRS Disk", 21.68, "1/Month"),
-    meter("Log Analytics", "Log Analytics", "Analytics Logs", LOGS, 0.0, "1 GB"),
     meter("Log Analytics", "Log Analytics", "Analytics Logs", LOGS, 2.76, "1 GB", tierMinimumUnits=5.0),
+    meter("Log Analytics", "Log Analytics", "Analytics Logs", LOGS, 0.0, "1 GB"),
     meter("Key Vault", "Key Vault", "Standard", "Operations", 0.03, "10K"),
 ]  # fmt: skip
 
