@@ -75,6 +75,3 @@ def _unknown_below(value: Any) -> int:
     if isinstance(value, list):
         return sum(_unknown_below(item) for item in value)
     return int(is_unknown(value))
-
-
-__all__ = ["Holds", "comes_from", "demand", "hidden", "named", "says", "sources", "where"]

@@ -29,6 +29,7 @@ def _holds(key: Any, operator: Any, values: list[Any], labels: Any) -> bool | No
     if is_unknown(labels) or is_unknown(key) or is_unknown(operator):
         return None
     found = _mapping(labels)
+    key = str(key)
     if operator in ("Exists", "DoesNotExist"):
         return (key in found) is (operator == "Exists")
     if key not in found:

@@ -32,6 +32,7 @@ from mlinfra_policies.selectors import selects
         ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, {}, True),
         ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, {"app": UNKNOWN}, True),
         ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, {"app": "web"}, False),
+        ({"matchExpressions": [{"key": ["app"], "operator": "Exists"}]}, {"app": "web"}, False),
         ({"matchExpressions": UNKNOWN}, {"app": "web"}, None),
     ],
 )

@@ -70,7 +70,7 @@ def if_on_volumes(machines: Sequence[Value], found: Iterable[Answer]) -> Iterato
     `machines` are instance types, or the settings of something that is serverless. The API of SageMaker refuses a key
     for local storage, which the hardware encrypts.
     """
-    volumes = [machine for machine in machines if machine.hidden or _takes_key(machine.value)]
+    volumes = [machine for machine in machines if _takes_key(machine.value)]
     for answer in found:
         if all(volume.hidden for volume in volumes):
             yield from (unknown(volume.path) for volume in volumes)

@@ -23,15 +23,20 @@ _HOLDERS = frozenset(
         "dataQualityJobOutputConfig",
         "encryption",
         "encryptionSpec",
+        "gceSetup",
         "hyperParameterTuningResourceConfig",
         "keyVaultProperties",
         "monitoringOutputConfig",
+        "offlineStoreConfig",
+        "onlineStoreConfig",
         "outputConfig",
         "outputDataConfig",
         "resourceConfig",
         "s3StorageConfig",
         "securityConfig",
         "sharingSettings",
+        "trainingJobDefinition",
+        "trainingJobDefinitions",
     }
 )
 """Objects that a key is named in: while one is unknown, so is its key."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -140,7 +139,7 @@ def _decoded(text: str) -> str:
     """Return a script in base64 as text; one that is none as it is."""
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return text
 
 
