@@ -129,7 +129,8 @@ def _from_engine(item: Mapping[str, Any]) -> Resource:
         protect=bool(item.get("protect")),
         custom=bool(item.get("custom")),
         provider=item.get("provider") or "",
-        property_dependencies=item.get("propertyDependencies") or {},
+        # the engine writes null for an input that comes from nothing
+        property_dependencies={key: urns or () for key, urns in (item.get("propertyDependencies") or {}).items()},
         external=bool(item.get("external")),
     )
 

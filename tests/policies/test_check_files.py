@@ -56,6 +56,14 @@ def test_a_preview_is_what_is_left_behind_and_what_was_found(tmp_path: Path) -> 
     assert after.left_out == 4
 
 
+def test_an_input_that_comes_from_nothing_has_no_sources(tmp_path: Path) -> None:
+    file = tmp_path / "preview.json"
+    made = state(propertyDependencies={"bucket": None, "tags": [URN]})
+    file.write_text(json.dumps(preview(steps=[{"op": "create", "urn": URN, "newState": made}])))
+    [bucket] = read_preview(file)[0].all
+    assert bucket.property_dependencies == {"bucket": (), "tags": [URN]}
+
+
 @pytest.mark.parametrize(
     "encode",
     [
