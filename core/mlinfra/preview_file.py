@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 PREVIEW = "pulumi preview --json > preview.json"
 EXPORT = "pulumi stack export > state.json"
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _TEXTS = ("urn", "type")
 _OPTIONAL: Mapping[str, type] = {
     "inputs": dict,
@@ -75,6 +77,9 @@ def _document(path: Path | str, made_by: str) -> tuple[str, dict[str, Any]]:
     name, content = name_of(path), read_given(path, _expected(made_by))
     try:
         found = json.loads(content, parse_constant=_refuse_constant)
+        if _HALF.search(content):
+            # half of a character, written as an escape, can be read and could never be printed
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except UnicodeDecodeError:
         _wrong(name, "is no text, or is cut off", made_by)
     except json.JSONDecodeError as error:

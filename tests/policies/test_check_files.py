@@ -93,6 +93,12 @@ def test_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         read_preview("-")
 
 
+def test_half_a_character_is_replaced_and_a_whole_one_stays(tmp_path: Path) -> None:
+    file = tmp_path / "preview.json"
+    file.write_text(json.dumps(step(newState=state(inputs={"half": "a\ud83d", "whole": "\U0001f600"}))))
+    assert read_preview(file)[0].all[0].inputs == {"half": "a?", "whole": "\U0001f600"}
+
+
 def test_a_preview_without_steps_is_one(tmp_path: Path) -> None:
     file = tmp_path / "preview.json"
     file.write_text('{"steps": [], "changeSummary": null, "diagnostics": [{"severity": "warning", "message": "old"}]}')
