@@ -71,7 +71,7 @@ def _isolated(switch: Value) -> Iterator[Answer]:
 
 def _egress(deployment: Resource, inspection: Inspection) -> Iterator[Answer]:
     switch = at(deployment.inputs, "properties.egressPublicNetworkAccess")
-    if not hidden(switch) and says("Disabled")(switch.value):
+    if says("Disabled")(switch.value):
         return
     name = at(deployment.inputs, "workspaceName")
     found = inspection.referred(deployment, name, "workspaceName", _WORKSPACE)
