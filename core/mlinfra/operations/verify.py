@@ -191,10 +191,10 @@ def _of_state(plan: Plan, endpoints: Sequence[EndpointTruth]) -> Iterator[Differ
 
 def _explained(change: ResourceChange, named: set[str]) -> bool:
     """Whether a change follows from a release that is named as a difference already."""
-    if change.change in (Change.CREATE, Change.DELETE):
+    if not change.properties:
         return any(digits in _text(change.resource) for digits in named)
-    values = json.dumps([[item.before, item.after] for item in change.properties])
-    return any(digits in values for digits in named)
+    texts = [json.dumps([item.path, item.before, item.after]) for item in change.properties]
+    return all(any(digits in text for digits in named) for text in texts)
 
 
 def _missing(plan: Plan, key: str) -> Difference:
@@ -240,7 +240,7 @@ def _of_truth(session: Session, endpoint: EndpointTruth, *, behind: bool) -> Ite
             there = f"it is there, with {item.weight} % of the requests"
             yield Difference(key, (STATE, TRUTH), (f"the state does not have {digits}", there), mends)
         if not item.healthy:
-            ill = "it is not healthy" + (f" ({item.last_failure.splitlines()[0]})" if item.last_failure else "")
+            ill = "it is not healthy" + (f" ({' '.join(item.last_failure.split())})" if item.last_failure else "")
             yield Difference(key, (STATE, TRUTH), (has, ill), mends)
         deployment = endpoint.wanted.get(digits)
         if deployment is not None and item.artifact and item.artifact != deployment.release.identity.artifact:
