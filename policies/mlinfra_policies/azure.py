@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.values import Value, at
 from mlinfra.resources import Resource
@@ -9,17 +11,30 @@ from mlinfra.resources import Resource
 _KINDS = {"Workspace": ("workspaces", "workspaceName"), "Registry": ("registries", "registryName")}
 
 
-def is_id_of(holder: Resource, reference: Value, target: Resource, inspection: Inspection) -> bool | None:
-    """Whether an ID in some resource is that of a workspace or a registry; None where that is not known.
+def said_of_each(
+    token: str, holders: Sequence[tuple[Resource, Value, bool | None]], inspection: Inspection
+) -> Mapping[str, set[bool | None]]:
+    """Return, by the URN of each workspace or registry, what resources say that hold an ID of it.
 
-    An unknown ID may come from the target, or from another one of its type. IDs are compared without case.
+    `holders` are such resources, each with the ID and with what it says. Where it is not known whose ID it is, that
+    is None. An unknown ID may come from its target. IDs are compared without case.
     """
-    if reference.unknown:
-        found = inspection.referred(holder, reference, "", target.type)
-        return target in found if found else None
-    kind, input_ = _KINDS[target.type.rpartition(":")[2]]
-    name = at(target.inputs, input_)
-    return None if name.unknown else str(reference.value).lower().endswith(f"/{kind}/{name.value}".lower())
+    kind, input_ = _KINDS[token.rpartition(":")[2]]
+    names = {target.urn: at(target.inputs, input_) for target in inspection.of(token)}
+    found: dict[str, set[bool | None]] = {urn: set() for urn in names}
+    by_name: dict[str, list[str]] = {}
+    for urn, name in names.items():
+        by_name.setdefault(f"/{kind}/{name.value}".lower(), []).append(urn)
+    unsure = False
+    for holder, reference, said in holders:
+        sources = [each.urn for each in inspection.referred(holder, reference, "", token) if reference.unknown]
+        unsure = unsure or (reference.unknown and not sources)
+        for urn in sources or by_name.get("/" + "/".join(str(reference.value).lower().split("/")[-2:]), []):
+            found[urn].add(said)
+    for urn, name in names.items():
+        if unsure or (name.unknown and holders):
+            found[urn].add(None)
+    return found
 
 
 def storage_accounts(workspace: Resource, inspection: Inspection) -> list[Resource]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
 _ENVIRONMENT = ("environment", "env", "stage")
 _TAGS = ("tagsAll", "tags", "labels", "userLabels", "effectiveLabels", "pulumiLabels", "metadata.labels")
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Resources that refer to others: by the URN of these; and those of which nobody knows to which."""
+
+    by_target: dict[str, list[Resource]]
+    open: list[Resource]
+
+    def of(self, target: Resource) -> Sequence[Resource]:
+        """Return those that refer to one."""
+        return self.by_target.get(target.urn, ())
 
 
 class Inspection:
@@ -117,6 +130,25 @@ class Inspection:
             return [source for source in sources if any(matches(source.type, pattern) for pattern in types)]
         return [] if reference.absent else self.named(reference.value, path, *types)
 
+    def holders(self, types: Sequence[str], reference: str, name: str, *targets: str) -> Holders:
+        """Return which resources of some types refer to others, whose types are `targets`.
+
+        `reference` is the path of the input that does, and `name` that of the target's own name. It is looked up once:
+        a search for each target would take the square of their number.
+        """
+        key = (tuple(types), reference, name, targets)
+        if key not in self._holders:
+            found = Holders({}, [])
+            for holder in self.of(*types):
+                value = at(holder.inputs, reference)
+                meant = self.referred(holder, value, name, *targets)
+                for target in meant:
+                    found.by_target.setdefault(target.urn, []).append(holder)
+                if value.unknown and not meant:
+                    found.open.append(holder)
+            self._holders[key] = found
+        return self._holders[key]
+
     def provider_of(self, resource: Resource) -> Resource | None:
         """Return the explicit provider of a resource, where the stack shows it."""
         return self._by_urn.get(resource.provider.rpartition("::")[0])
@@ -151,6 +183,10 @@ class Inspection:
         if not complete:
             return None
         return resource.urn.removeprefix("urn:pulumi:").split("::")[0].rpartition("/")[2].lower() in PRODUCTION
+
+    @cached_property
+    def _holders(self) -> dict[tuple[Any, ...], Holders]:
+        return {}
 
     @cached_property
     def _of(self) -> dict[tuple[str, ...], list[Resource]]:

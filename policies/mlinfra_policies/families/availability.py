@@ -12,7 +12,7 @@ from mlinfra.policy.inspection import Inspection, matches
 from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_true, number
 from mlinfra.resources import UNKNOWN, Resource
-from mlinfra_policies.azure import is_id_of
+from mlinfra_policies.azure import said_of_each
 from mlinfra_policies.pods import pods
 from mlinfra_policies.production import production_only
 from mlinfra_policies.selectors import selects
@@ -122,8 +122,8 @@ def disruption_budgets_let_a_pod_go(resource: Resource, inspection: Inspection) 
     elif most.unknown or least.unknown:
         yield unknown(most.path if most.unknown else least.path)
     elif not least.absent:
-        for workload in inspection.of(*_WORKLOADS):
-            if _selects(resource, workload) is True:
+        for workload, sure in _chosen(inspection).get(resource.urn, ()):
+            if sure:
                 yield from _leaves_some(least, workload, inspection)
 
 
@@ -149,15 +149,49 @@ def workloads_have_one_autoscaler(resource: Resource, inspection: Inspection) ->
 @production_only
 def replicated_deployments_have_a_disruption_budget(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     replicas = _replicas(resource, "minReplicas", inspection)
-    answers = [_selects(budget, resource) for budget in inspection.of(_DISRUPTION_BUDGET)]
+    answers = [sure for _, sure in _chosen(inspection).get(resource.urn, ())]
     if True in answers or (replicas is not None and replicas < 2):
         return
     if replicas is None:
         yield unknown("spec.replicas")
-    elif None in answers or not inspection.complete:
+    elif answers or not inspection.complete:
         yield unknown("spec.replicas", "whether a disruption budget selects its pods is not known")
     else:
         yield violation("spec.replicas", f"{replicas:g} replicas, and no disruption budget selects their pods")
+
+
+@lru_cache(maxsize=1)
+def _chosen(inspection: Inspection) -> Mapping[str, Sequence[tuple[Resource, bool]]]:
+    """Return, by the URN of each disruption budget, the workloads that it selects or may select; and the reverse.
+
+    Only those with a label of the budget are compared: all with all would take the square of their number.
+    """
+    workloads = inspection.of(*_WORKLOADS)
+    labelled: dict[Any, list[Resource]] = {}
+    for workload in workloads:
+        for label in _labels(workload):
+            labelled.setdefault(label, []).append(workload)
+    found: dict[str, list[tuple[Resource, bool]]] = {}
+    for budget in inspection.of(_DISRUPTION_BUDGET):
+        wanted = at(budget.inputs, "spec.selector.matchLabels").value
+        pairs = _pairs(wanted) if isinstance(wanted, Mapping) else []
+        candidates = [[*labelled.get(pair, ()), *labelled.get(UNKNOWN, ())] for pair in pairs]
+        for workload in min(candidates, key=len, default=workloads):
+            answer = _selects(budget, workload)
+            if answer is not False:
+                found.setdefault(budget.urn, []).append((workload, answer is True))
+                found.setdefault(workload.urn, []).append((budget, answer is True))
+    return found
+
+
+def _labels(workload: Resource) -> Sequence[Any]:
+    """Return the labels of a workload's pods as pairs; of those that are not all known, `UNKNOWN`."""
+    labels: Any = next((pod.labels for pod in pods(workload)), {})
+    return [UNKNOWN] if labels == UNKNOWN or UNKNOWN in labels.values() else _pairs(labels)
+
+
+def _pairs(labels: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in labels.items() if isinstance(value, str) and value != UNKNOWN]
 
 
 def _selects(budget: Resource, workload: Resource) -> bool | None:
@@ -226,7 +260,7 @@ def feature_stores_of_vertex_keep_what_they_hold(resource: Resource, inspection:
 
 @decides("AVL-04", DATASET)
 def feature_datasets_keep_their_tables(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    if any(_reads(feature, resource, inspection) for feature in inspection.of("gcp:vertex/aiFeature*")):
+    if resource.urn in _read(inspection):
         yield from _not_forced(at(resource.inputs, "deleteContentsOnDestroy"))
 
 
@@ -237,10 +271,15 @@ def _not_forced(switch: Value) -> Iterator[Answer]:
         yield violation(switch.path, "what it holds is deleted with it", remedy=f"{switch.path}: false")
 
 
-def _reads(feature: Resource, dataset: Resource, inspection: Inspection) -> bool:
-    """Whether a feature group or view reads a table of a dataset."""
-    uris = [at(feature.inputs, path) for path in ("bigQuery.bigQuerySource.inputUri", "bigQuerySource.uri")]
-    return any(dataset in datasets(feature, uri, inspection) for uri in uris)
+@lru_cache(maxsize=1)
+def _read(inspection: Inspection) -> frozenset[str]:
+    """Return the datasets, as URNs, of which a feature group or view reads a table."""
+    return frozenset(
+        dataset.urn
+        for feature in inspection.of("gcp:vertex/aiFeature*")
+        for path in ("bigQuery.bigQuerySource.inputUri", "bigQuerySource.uri")
+        for dataset in datasets(feature, at(feature.inputs, path), inspection)
+    )
 
 
 @decides("AVL-04", f"{_AZURE}:Registry", f"{_AZURE}:Workspace")
@@ -250,21 +289,24 @@ def stores_of_azure_are_protected(resource: Resource, inspection: Inspection) ->
     workspace = matches(resource.type, f"{_AZURE}:Workspace")
     if resource.protect or (workspace and not kind.unknown and str(kind.value).lower() != "featurestore"):
         return
-    answers = [_locks(lock, resource, inspection) for lock in inspection.of(*_LOCKS)]
+    answers = _locked(f"{_AZURE}:{'Workspace' if workspace else 'Registry'}", inspection)[resource.urn]
     if True in answers:
         return
     if workspace and kind.unknown:
         yield unknown(kind.path, "whether it is a feature store is known only after an up")
-    elif None in answers or not inspection.complete:
+    elif answers or not inspection.complete:
         yield unknown("protect", "whether a lock is on it is not known")
     else:
         yield violation("protect", "neither protected nor locked", remedy="ResourceOptions(protect=True)")
 
 
-def _locks(lock: Resource, resource: Resource, inspection: Inspection) -> bool | None:
-    """Whether a lock keeps a resource from being deleted; None where that is not known."""
-    here, level = is_id_of(lock, _scope(lock), resource, inspection), at(lock.inputs, "level")
-    return None if here and level.unknown else here and level.value in ("CanNotDelete", "ReadOnly")
+@lru_cache(maxsize=2)
+def _locked(token: str, inspection: Inspection) -> Mapping[str, set[bool | None]]:
+    """Return, by URN, whether a lock keeps a resource of Azure from being deleted; None where that is not known."""
+    locks = [(lock, _scope(lock), at(lock.inputs, "level")) for lock in inspection.of(*_LOCKS)]
+    levels = ("CanNotDelete", "ReadOnly", UNKNOWN)
+    held = [(lock, scope, None if level.unknown else True) for lock, scope, level in locks if level.value in levels]
+    return said_of_each(token, held, inspection)
 
 
 def _scope(lock: Resource) -> Value:

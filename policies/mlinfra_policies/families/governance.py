@@ -50,7 +50,7 @@ def resources_are_in_allowed_regions(resource: Resource, inspection: Inspection)
     places = [at(resource.inputs, name) for name in ("location", "region")]
     provider = inspection.provider_of(resource)
     if provider is not None:
-        places += [at(provider.inputs, name) for name in ("region", "location")]
+        places += [at(provider.inputs, name) for name in ("region", "location", "zone")]
     own = next((place for place in places if not place.absent), None)
     if own is not None:
         yield from _allowed([own, *every(resource.inputs, "regionDetails[].location")], inspection)
@@ -87,14 +87,8 @@ def _region(name: str) -> str:
 def buckets_of_aws_are_not_public(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     if not is_used(resource, at(resource.inputs, "bucket"), "s3", inspection):
         return
-    blocks, unsure = [], not inspection.complete
-    for block in inspection.of(_BLOCK):
-        place = at(block.inputs, "bucket")
-        if resource in inspection.referred(block, place, "bucket", *S3_BUCKETS):
-            blocks.append(block)
-        elif place.unknown and not inspection.referred(block, place, "", *S3_BUCKETS):
-            unsure = True
-    switches = [[at(block.inputs, name) for name in _SWITCHES] for block in blocks]
+    blocks = inspection.holders([_BLOCK], "bucket", "bucket", *S3_BUCKETS)
+    switches = [[at(block.inputs, name) for name in _SWITCHES] for block in blocks.of(resource)]
     off = [[each.path for each in block if not each.unknown and not is_true(each.value)] for block in switches]
     if any(all(is_true(each.value) for each in block) for block in switches):
         return
@@ -102,7 +96,7 @@ def buckets_of_aws_are_not_public(resource: Resource, inspection: Inspection) ->
         yield unknown("bucket", "a switch of its public access block is known only after an up")
     elif off:
         yield violation("bucket", f"its public access block leaves open: {', '.join(off[0])}")
-    elif unsure:
+    elif blocks.open or not inspection.complete:
         yield unknown("bucket", "whether it has a public access block is not known")
     else:
         yield violation("bucket", "a resource of ML uses it, and it has no public access block")
@@ -160,15 +154,11 @@ def legacy_mode_stands_alone(resource: Resource, inspection: Inspection) -> Iter
         yield unknown(access.path)
     elif access.value != "Disabled":
         yield violation(legacy.path, "the workspace is open to public network access", remedy="v1_legacy_mode=False")
-    for each in inspection.of(*_ONLINE):
-        name = at(each.inputs, "workspaceName")
-        workspaces = inspection.referred(each, name, "workspaceName", _WORKSPACE)
-        if resource in workspaces:
-            yield violation(
-                legacy.path, f"the workspace holds {each.name}, which needs v2", remedy="v1_legacy_mode=False"
-            )
-        elif name.unknown and not workspaces:
-            yield unknown(legacy.path, f"which workspace holds {each.name} is known only after an up")
+    online = inspection.holders(_ONLINE, "workspaceName", "workspaceName", _WORKSPACE)
+    for each in online.of(resource)[:1]:
+        yield violation(legacy.path, f"the workspace holds {each.name}, which needs v2", remedy="v1_legacy_mode=False")
+    for each in online.open[:1]:
+        yield unknown(legacy.path, f"which workspace holds {each.name} is known only after an up")
 
 
 @decides("GOV-05", *(pattern for pattern in GOOGLE if pattern.startswith("google-native:")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -87,19 +87,25 @@ def _name(endpoint: Resource) -> Value:
 
 
 def _monitors(endpoint: Resource, inspection: Inspection) -> Sequence[_Monitor]:
-    """Return the monitors of the plan that can watch an endpoint of this type."""
-    return _of_sagemaker(inspection) if endpoint.type == _ENDPOINT else _of_azure(inspection)
+    """Return the monitors of the plan that watch an endpoint, and those that may."""
+    found = _by_endpoint(inspection, endpoint.type == _ENDPOINT)
+    return [*found.get(endpoint.urn, ()), *found.get("", ())]
 
 
-@lru_cache(maxsize=1)
-def _of_sagemaker(inspection: Inspection) -> Sequence[_Monitor]:
-    return [_schedule(each, inspection) for each in inspection.of(_SCHEDULE)]
-
-
-@lru_cache(maxsize=1)
-def _of_azure(inspection: Inspection) -> Sequence[_Monitor]:
-    schedules = inspection.of(f"{_AZURE}:Schedule")
-    return [_monitor(each, inspection) for each in schedules if not at(each.inputs, _DEFINITION).absent]
+@lru_cache(maxsize=2)
+def _by_endpoint(inspection: Inspection, sagemaker: bool) -> Mapping[str, Sequence[_Monitor]]:
+    """Return the monitors of SageMaker or of Azure ML by the endpoints, as URNs, and under "" those that watch others."""
+    if sagemaker:
+        monitors = [_schedule(each, inspection) for each in inspection.of(_SCHEDULE)]
+    else:
+        schedules = inspection.of(f"{_AZURE}:Schedule")
+        monitors = [_monitor(each, inspection) for each in schedules if not at(each.inputs, _DEFINITION).absent]
+    found: dict[str, list[_Monitor]] = {}
+    for monitor in monitors:
+        others = [""] if monitor.unsure or monitor.elsewhere else []
+        for urn in (*monitor.watched, *others):
+            found.setdefault(urn, []).append(monitor)
+    return found
 
 
 def _schedule(schedule: Resource, inspection: Inspection) -> _Monitor:

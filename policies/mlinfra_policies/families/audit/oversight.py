@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
-from mlinfra.policy.values import Value, at, every, is_true
+from mlinfra.policy.values import Value, at, every, is_true, is_unknown
 from mlinfra.resources import STACK_TYPE, Resource
-from mlinfra_policies.azure import is_id_of
+from mlinfra_policies.azure import said_of_each
 from mlinfra_policies.ml_types import GOOGLE
 
 _AUDIT_CONFIGS = {
@@ -55,7 +56,8 @@ def data_access_is_logged(resource: Resource, inspection: Inspection) -> Iterato
             yield unknown(members.path)
         elif members.value:
             yield violation(members.path, "some members are exempt from the logs")
-    kinds = [kind for each in _united(resource, inspection) for kind in every(each.inputs, "auditLogConfigs[].logType")]
+    united = _united(inspection)[resource.type, _parent(resource)]
+    kinds = [kind for each in united for kind in every(each.inputs, "auditLogConfigs[].logType")]
     missing = [name for name in _DATA_ACCESS if name not in [kind.value for kind in kinds]]
     if missing and any(kind.unknown for kind in kinds):
         yield unknown("auditLogConfigs", "which logs are on is known only after an up")
@@ -63,18 +65,21 @@ def data_access_is_logged(resource: Resource, inspection: Inspection) -> Iterato
         yield violation("auditLogConfigs", f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not logged")
 
 
-def _united(resource: Resource, inspection: Inspection) -> list[Resource]:
+@lru_cache(maxsize=1)
+def _united(inspection: Inspection) -> Mapping[tuple[str, str], Sequence[Resource]]:
     """Return the configurations that hold together: those for all services and for one of the same project.
 
     Source: "AuditConfig" in the reference of Google's IAM policies, which unites the two.
     """
-    parent = _AUDIT_CONFIGS[resource.type]
-    return [
-        other
-        for other in inspection.of(resource.type)
-        if at(other.inputs, "service").value in _SERVICES
-        and at(other.inputs, parent).value == at(resource.inputs, parent).value
-    ]
+    found: dict[tuple[str, str], list[Resource]] = {}
+    for each in inspection.of(*_AUDIT_CONFIGS):
+        if at(each.inputs, "service").value in _SERVICES:
+            found.setdefault((each.type, _parent(each)), []).append(each)
+    return found
+
+
+def _parent(config: Resource) -> str:
+    return str(at(config.inputs, _AUDIT_CONFIGS[config.type]).value)
 
 
 @decides("AUD-06", STACK_TYPE)
@@ -88,10 +93,10 @@ def the_plan_has_an_audit_configuration(resource: Resource, inspection: Inspecti
 
 @decides("AUD-06", _WORKSPACE)
 def workspaces_have_a_diagnostic_setting(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    answers = [_logs(setting, resource, inspection) for setting in inspection.of(*_SETTINGS)]
+    answers = _logged(inspection)[resource.urn]
     if True in answers:
         return
-    if None in answers:
+    if answers:
         yield unknown("workspaceName", "a diagnostic setting exists, and its target or its switch is not known")
     elif not inspection.complete:
         yield unknown("workspaceName", "a diagnostic setting may be among the resources that are not printed")
@@ -99,12 +104,19 @@ def workspaces_have_a_diagnostic_setting(resource: Resource, inspection: Inspect
         yield violation("workspaceName", "no diagnostic setting with an enabled log is on this workspace")
 
 
-def _logs(setting: Resource, workspace: Resource, inspection: Inspection) -> bool | None:
-    """Whether a diagnostic setting logs what happens in a workspace; None where that is not known."""
-    switches = every(setting.inputs, "logs[].enabled")
-    on = True if any(is_true(each.value) for each in switches) else None if any(s.unknown for s in switches) else False
-    here = is_id_of(setting, at(setting.inputs, "resourceUri"), workspace, inspection)
-    return False if on is False or here is False else None if on is None or here is None else True
+@lru_cache(maxsize=1)
+def _logged(inspection: Inspection) -> Mapping[str, set[bool | None]]:
+    """Return, by URN, whether a diagnostic setting logs what happens in a workspace; None where that is not known."""
+    settings = [
+        (setting, at(setting.inputs, "resourceUri"), every(setting.inputs, "logs[].enabled"))
+        for setting in inspection.of(*_SETTINGS)
+    ]
+    on = [
+        (setting, target, any(is_true(switch.value) for switch in switches) or None)
+        for setting, target, switches in settings
+        if any(is_true(switch.value) or switch.unknown for switch in switches)
+    ]
+    return said_of_each(_WORKSPACE, on, inspection)
 
 
 @decides("AUD-07", "aws:sagemaker/pipeline:Pipeline")
@@ -131,7 +143,9 @@ def pipelines_leave_the_approval_to_a_person(resource: Resource, inspection: Ins
         status = at(step, "Arguments.ModelApprovalStatus").value
         if isinstance(status, Mapping):
             status = parameters.get(status.get("Get", ""))
-        if status == "Approved":
+        if is_unknown(status):
+            yield unknown(definition.path, "with which approval models are registered is known only after an up")
+        elif status == "Approved":
             yield violation(
                 definition.path, f"the step {step.get('Name', 'RegisterModel')} registers models as Approved"
             )

@@ -16,6 +16,7 @@ _LIFECYCLES = tuple(
     f"aws:s3/bucketLifecycleConfiguration{kind}:BucketLifecycleConfiguration{kind}" for kind in ("", "V2")
 )
 _AZURE = "azure-native:machinelearningservices"
+_POLICY = "azure-native:storage:ManagementPolicy"
 _DAY_IN_MS = 24 * 60 * 60 * 1000
 _SIZES = ("objectSizeGreaterThan", "objectSizeLessThan")
 _CONTAINER = "azureml-blobstore-"
@@ -45,14 +46,11 @@ def records_of_sagemaker_are_kept_and_deleted(resource: Resource, inspection: In
         yield unknown(target.path, "the bucket of the records is not part of the plan")
         return
     folder = None if target.unknown else f"{prefix.rstrip('/')}/".removeprefix("/")
-    deletions, unsure = list(_expirations(buckets[0], "lifecycleRules[]", folder)), not inspection.complete
-    for lifecycle in inspection.of(*_LIFECYCLES):
-        place = at(lifecycle.inputs, "bucket")
-        if buckets[0] in inspection.referred(lifecycle, place, "bucket", *S3_BUCKETS):
-            deletions += _expirations(lifecycle, "rules[]", folder)
-        elif place.unknown and not inspection.referred(lifecycle, place, "", *S3_BUCKETS):
-            unsure = True
-    yield from _kept(target.path, deletions, unsure, inspection)
+    deletions = list(_expirations(buckets[0], "lifecycleRules[]", folder))
+    lifecycles = inspection.holders(_LIFECYCLES, "bucket", "bucket", *S3_BUCKETS)
+    for lifecycle in lifecycles.of(buckets[0]):
+        deletions += _expirations(lifecycle, "rules[]", folder)
+    yield from _kept(target.path, deletions, bool(lifecycles.open) or not inspection.complete, inspection)
 
 
 def _expirations(resource: Resource, path: str, folder: str | None) -> Iterator[_Deletion]:
@@ -111,15 +109,9 @@ def records_of_azure_are_kept_and_deleted(resource: Resource, inspection: Inspec
     if account is None:
         yield unknown(collector.path, "the storage account of the workspace is not part of the plan")
         return
-    deletions: list[_Deletion] = []
-    unsure = not inspection.complete
-    for policy in inspection.of("azure-native:storage:ManagementPolicy"):
-        place = at(policy.inputs, "accountName")
-        if account in inspection.referred(policy, place, "accountName", account.type):
-            deletions += _deletions(policy)
-        elif place.unknown and not inspection.referred(policy, place, "", account.type):
-            unsure = True
-    yield from _kept(collector.path, deletions, unsure, inspection)
+    policies = inspection.holders([_POLICY], "accountName", "accountName", "azure-native:storage:StorageAccount")
+    deletions = [deletion for policy in policies.of(account) for deletion in _deletions(policy)]
+    yield from _kept(collector.path, deletions, bool(policies.open) or not inspection.complete, inspection)
 
 
 def _account(resource: Resource, inspection: Inspection) -> Resource | None:
