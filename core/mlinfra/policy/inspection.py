@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PRODUCTION = frozenset({"prod", "production", "prd", "live"})
 _ENVIRONMENT = ("environment", "env", "stage")
+_DEFAULT_TAGS = (("defaultTags", "given.tags"), ("defaultLabels", "given"))
 _TAGS = ("tagsAll", "tags", "labels", "userLabels", "effectiveLabels", "pulumiLabels", "metadata.labels")
 
 
@@ -161,10 +163,14 @@ class Inspection:
     def known_tags(self, resource: Resource) -> tuple[Mapping[str, Any], bool]:
         """Return those tags and labels that are known, named as in `tags`, and whether there are no others.
 
-        What a provider adds by default (`tagsAll`) counts. Tags may be an object or a list of keys and values.
+        What a provider adds by default counts: in `tagsAll`, or in the explicit provider that the stack shows. Tags may
+        be an object or a list of keys and values.
         """
         found: dict[str, Any] = {}
         sets = [at(resource.inputs, path).value for path in _TAGS]
+        provider = self.provider_of(resource)
+        if provider is not None:
+            sets += [at(_parsed(provider.inputs.get(name)), path).value for name, path in _DEFAULT_TAGS]
         for name, item in (pair for tags in sets for pair in _pairs(tags)):
             if is_absent(found.get(plain(name))):
                 found[plain(name)] = item
@@ -216,6 +222,16 @@ def matches(token: str, pattern: str) -> bool:
     if token.startswith("azure-native:") and "/v" not in pattern:
         token = re.sub(r"/v\d{8}\w*(?=:)", "", token)
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), token) is not None
+
+
+def _parsed(given: Any) -> Mapping[str, Any]:
+    """Return an input of a provider under the name `given`: objects are written as JSON in a text."""
+    if isinstance(given, str) and given not in (UNKNOWN, SECRET):
+        try:
+            return {"given": json.loads(given)}
+        except (ValueError, RecursionError):
+            return {}
+    return {"given": given}
 
 
 def _pairs(tags: Any) -> list[tuple[str, Any]]:

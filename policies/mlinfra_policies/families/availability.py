@@ -13,6 +13,7 @@ from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_true, number
 from mlinfra.resources import UNKNOWN, Resource
 from mlinfra_policies.azure import said_of_each
+from mlinfra_policies.families.cost.endpoints import endpoints_of, targets_of_variant
 from mlinfra_policies.pods import pods
 from mlinfra_policies.production import production_only
 from mlinfra_policies.selectors import selects
@@ -39,7 +40,13 @@ def variants_have_two_instances(resource: Resource, inspection: Inspection) -> I
             yield unknown(serverless.path)
         elif serverless.absent:
             scaled = not bound.absent and status.value != "DISABLED"
-            yield from _two(bound if scaled else count)
+            targets = targets_of_variant(variant, endpoints_of(resource, inspection), inspection)
+            bounds = [at(target.inputs, "minCapacity") for target in targets]
+            few = list(_two(bound if scaled else count))
+            if few and any(each.hidden for each in bounds):
+                yield unknown(count.path, "the lower bound of its autoscaling is known only after an up")
+            elif all(list(_two(each)) for each in bounds):
+                yield from few
 
 
 @decides("AVL-01", "gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool")
@@ -260,7 +267,8 @@ def feature_stores_of_vertex_keep_what_they_hold(resource: Resource, inspection:
 
 @decides("AVL-04", DATASET)
 def feature_datasets_keep_their_tables(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    if resource.urn in _read(inspection):
+    named = "feature" in str(at(resource.inputs, "datasetId").value).lower()
+    if named or resource.urn in _read(inspection):
         yield from _not_forced(at(resource.inputs, "deleteContentsOnDestroy"))
 
 

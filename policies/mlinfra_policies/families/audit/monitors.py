@@ -94,7 +94,7 @@ def _monitors(endpoint: Resource, inspection: Inspection) -> Sequence[_Monitor]:
 
 @lru_cache(maxsize=2)
 def _by_endpoint(inspection: Inspection, sagemaker: bool) -> Mapping[str, Sequence[_Monitor]]:
-    """Return the monitors of SageMaker or of Azure ML by the endpoints, as URNs, and under "" those that watch others."""
+    """Return the monitors of SageMaker or of Azure ML by what they watch, as URNs; under "" those of others."""
     if sagemaker:
         monitors = [_schedule(each, inspection) for each in inspection.of(_SCHEDULE)]
     else:
