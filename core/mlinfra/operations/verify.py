@@ -130,6 +130,10 @@ def _wants(session: Session) -> str:
     return "latest" if session.environment.releases == "latest" else "lock"
 
 
+def _who(wants: str) -> str:
+    return "the lock" if wants == "lock" else "latest"
+
+
 def _role(deployment: Deployment) -> str:
     return "previous" if deployment.frozen else "release"
 
@@ -167,10 +171,10 @@ def _of_state(plan: Plan, endpoints: Sequence[EndpointTruth]) -> Iterator[Differ
         key = endpoint.part.key
         for digits, deployment in endpoint.wanted.items():
             if digits not in endpoint.recorded:
-                wish = f"the {wants} names {digits} as {_role(deployment)}"
+                wish = f"{_who(wants)} names {digits} as {_role(deployment)}"
                 yield Difference(key, (wants, STATE), (wish, "the state does not have it"), mends)
         for digits in sorted(endpoint.recorded - set(endpoint.wanted)):
-            wish = f"the {wants} does not name {digits}"
+            wish = f"{_who(wants)} does not name {digits}"
             yield Difference(key, (wants, STATE), (wish, "the state has it"), mends)
         named |= endpoint.recorded ^ set(endpoint.wanted)
     there = {plan.state.part_of(resource) for resource in plan.state.declared()}
@@ -251,7 +255,7 @@ def _of_truth(session: Session, endpoint: EndpointTruth, *, behind: bool) -> Ite
     weights = {digits: item.weight for digits, item in served.items() if item.weight}
     if wanted in served and weights != {wanted: 100}:
         split = " and ".join(f"{weight} % to {digits}" for digits, weight in sorted(weights.items()))
-        wish = f"the {wants} names {wanted} for all requests"
+        wish = f"{_who(wants)} names {wanted} for all requests"
         remedy = f"mlinfra up {name}" if behind else _shift(session, endpoint.serving, wanted)
         yield Difference(key, (wants, TRUTH), (wish, f"{split or 'none'} go"), remedy)
 
