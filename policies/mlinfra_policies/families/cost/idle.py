@@ -194,12 +194,12 @@ def _above_zero(bound: Value, what: str) -> Iterator[Answer]:
 def _shutdown(resource: Value, inspection: Inspection) -> Iterator[Answer]:
     idle = f"defaultUserSettings.{_IDLE}"
     switch = at(resource, f"{idle}.lifecycleManagement")
+    if not switch.hidden and str(switch.value).upper() != "ENABLED":
+        yield violation(switch.path, "idle notebooks are not shut down", remedy='lifecycleManagement="ENABLED"')
+        return
     if switch.hidden:
         yield unknown(switch.path)
-    elif str(switch.value).upper() != "ENABLED":
-        yield violation(switch.path, "idle notebooks are not shut down", remedy='lifecycleManagement="ENABLED"')
-    else:
-        yield from _time_out(at(resource, f"{idle}.idleTimeoutInMinutes"), inspection, minutes)
+    yield from _time_out(at(resource, f"{idle}.idleTimeoutInMinutes"), inspection, minutes)
 
 
 def _time_out(found: Value, inspection: Inspection, read: Callable[[Any], float | None]) -> Iterator[Answer]:
