@@ -121,16 +121,29 @@ def test_weights_that_were_changed_by_hand(platform: Platform, old: Release, new
     assert differences(platform, code=0) == []
 
 
-def test_a_server_and_a_router_that_were_ended_for_good(platform: Platform, old: Release, new: Release) -> None:
+def test_a_model_that_was_changed_then_its_server_then_the_router_ended_for_good(
+    platform: Platform, old: Release, new: Release
+) -> None:
     supervisor = platform.supervisor("staging")
     [server] = [name for name in platform.programs("staging") if name.startswith(f"server/{ENDPOINT}/{new.short}")]
+    served = platform.layout("staging").endpoint(ENDPOINT) / "models" / new.short / "model.joblib"
+    served.write_bytes(b"another model")
+    supervisor.restart(server)
+    wait_for(lambda: "is not tried again" in supervisor.failures().get(server, ""), "the server to end for good")
+    [(subject, between, says, remedy)] = differences(platform)
+    assert (subject, between, says[0], remedy) == (KEY, ["state", "truth"], f"the state has {new.short}", REFRESH)
+    assert says[1].startswith("it is not healthy (")
+    assert f"expected {short(new.identity.artifact)}; nothing of it was loaded" in says[1]
+
     supervisor.remove_program(server)
     expected = (KEY, ["state", "truth"], [f"the state has {new.short}", "it is not healthy"], REFRESH)
     assert differences(platform) == [expected]
+
     supervisor.remove_program(f"router/{ENDPOINT}")
     both = ", ".join(sorted([old.short, new.short]))
     expected = (KEY, ["state", "truth"], [f"the state has {both}", "nothing answers at the endpoint"], REFRESH)
     assert differences(platform) == [expected]
+
     platform.mlinfra("up", "staging", "--refresh")
     assert differences(platform, code=0) == []
 
@@ -152,21 +165,6 @@ def test_an_artifact_that_was_changed_in_the_store(platform: Platform, old: Rele
         shown = platform.mlinfra("releases", code=1).stdout
         assert [line.split()[-1] for line in shown.splitlines()[1:]] == ["changed", "changed"]
         platform.mlinfra("show", new.short, code=1)
-
-
-def test_a_copy_that_was_changed_where_it_is_served(platform: Platform, new: Release) -> None:
-    served = platform.layout("staging").endpoint(ENDPOINT) / "models" / new.short / "model.joblib"
-    served.write_bytes(b"another model")
-    [server] = [name for name in platform.programs("staging") if name.startswith(f"server/{ENDPOINT}/{new.short}")]
-    supervisor = platform.supervisor("staging")
-    supervisor.restart(server)
-    wait_for(lambda: server in supervisor.failures(), "the server to end")
-    [(subject, between, says, remedy)] = differences(platform)
-    assert (subject, between, says[0], remedy) == (KEY, ["state", "truth"], f"the state has {new.short}", REFRESH)
-    assert says[1].startswith("it is not healthy (")
-    assert f"expected {short(new.identity.artifact)}; nothing of it was loaded" in says[1]
-    platform.mlinfra("up", "staging", "--refresh")
-    assert differences(platform, code=0) == []
 
 
 def test_a_lock_that_pins_another_release(platform: Platform, old: Release, new: Release) -> None:
