@@ -10,6 +10,7 @@ import pytest
 from mlinfra.policy import Answer, Inspection, at, every, rule, unknown, violation
 from mlinfra.policy.check import check
 from mlinfra.policy.rule import Verdict
+from mlinfra.policy.values import number
 from mlinfra.resources import STACK_TYPE, UNKNOWN, Resource, Resources
 from mlinfra.testing.policy import resource
 
@@ -45,6 +46,14 @@ def test_absent_empty_false_and_unknown_differ() -> None:
     assert not at({"a": []}, "a").absent
     assert at(INPUTS, "open").unknown
     assert not at(INPUTS, "open").absent
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [(2, 2), ("1.5", 1.5), (True, None), ("", None), ([], None), ("nan", None), ("inf", None), (10**400, None)],
+)
+def test_numbers_may_be_texts(written: Any, read: float | None) -> None:
+    assert number(written) == read
 
 
 def test_resources_are_found_by_type_and_by_name() -> None:

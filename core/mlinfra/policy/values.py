@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,13 +85,14 @@ def every(inputs: Any, path: str) -> list[Value]:
 
 
 def number(value: Any) -> float | None:
-    """Return a number that may have been written as a text, or None where it is none. True is no number."""
+    """Return a number that may have been written as a text, or None where it is none. True and nan are no numbers."""
     if isinstance(value, bool):
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def is_true(value: Any) -> bool:

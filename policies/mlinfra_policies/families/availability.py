@@ -246,7 +246,7 @@ def _target(scaler: Resource, inspection: Inspection) -> Any:
     here = [each.urn for each in workloads if _namespace(each) == _namespace(scaler)]
     if here:
         return here[0]
-    return None if name.unknown else (_namespace(scaler), kind.value, name.value)
+    return None if name.unknown else (str(_namespace(scaler)), str(kind.value), str(name.value))
 
 
 @decides("AVL-04", "aws:sagemaker/featureGroup:FeatureGroup", "aws:sagemaker/modelPackageGroup:ModelPackageGroup")

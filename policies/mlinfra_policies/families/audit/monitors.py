@@ -25,7 +25,7 @@ _AZURE = "azure-native:machinelearningservices"
 _ONLINE_ENDPOINT = f"{_AZURE}:OnlineEndpoint"
 _ONLINE_DEPLOYMENT = f"{_AZURE}:OnlineDeployment"
 _DEFINITION = "properties.action.monitorDefinition"
-_BIAS = {"ModelBias", "ModelExplainability", "FeatureAttributionDrift"}
+_BIAS = ("ModelBias", "ModelExplainability", "FeatureAttributionDrift")
 """What SageMaker and Azure ML call the monitors of bias and of explanations."""
 
 

@@ -20,7 +20,7 @@ def endpoints_of_sagemaker_are_recorded(resource: Resource, inspection: Inspecti
     capture = at(resource.inputs, "dataCaptureConfig")
     [switch], [sampling] = every(capture, "enableCapture"), every(capture, "initialSamplingPercentage")
     modes = every(capture, "captureOptions[].captureMode")
-    known = {mode.value for mode in modes}
+    known = {str(mode.value) for mode in modes}
     covered = _BOTH if "InputAndOutput" in known else _BOTH & known
     yield from _on(switch)
     yield from _not_zero(sampling)
