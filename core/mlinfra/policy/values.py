@@ -92,7 +92,7 @@ def number(value: Any) -> float | None:
         found = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return None if math.isnan(found) else found
 
 
 def is_true(value: Any) -> bool:

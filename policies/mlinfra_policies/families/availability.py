@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -139,8 +138,9 @@ def _leaves_some(least: Value, workload: Resource, inspection: Inspection) -> It
     if replicas is None:
         yield unknown(least.path, f"the replicas of {workload.name} are known only after an up")
         return
-    kept = math.ceil(int(share[1]) / 100 * replicas) if share else number(least.value) or 0
-    if 0 < replicas <= kept:
+    kept = int(share[1]) / 100 * replicas if share else number(least.value) or 0
+    # a share is rounded up
+    if 0 < replicas < kept + 1:
         message = f"{least.value} of {replicas:g} pods of {workload.name} must stay, so that none can be evicted"
         yield violation(least.path, message)
 
