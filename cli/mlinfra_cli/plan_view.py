@@ -47,6 +47,8 @@ def show_plan(plan: Plan, *, details: bool) -> None:
             sign, style = _SIGNS[change.change]
             kind = change.resource.type.rsplit(":", 1)[-1]
             render.show(text((f"{sign} ", style), f"{kind} {change.resource.name}: ", _how(change), indent=2))
+            if change.loses:
+                render.show(text((change.loses, "danger"), indent=6))
             render.show(*_values(change))
             if (reason := plan.permission(change)) and change.destroys_data:
                 render.show(text((f"allowed: {reason}", "attention"), indent=6))
@@ -68,6 +70,8 @@ def _how(change: ResourceChange) -> tuple[str, str]:
 def _why(plan: Plan, change: ResourceChange) -> str:
     if change.destroys_data and (reason := plan.permission(change)):
         return f"allowed: {reason}"
+    if change.loses:
+        return change.loses
     if change.change is Change.CREATE:
         return "not there yet"
     if change.change is Change.DELETE:

@@ -184,6 +184,12 @@ class Adapter(Protocol):
         """Return the inputs of a type that an `up` leaves as they are: who shifted the traffic has the last word."""
         ...
 
+    def loses(self, type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+        """Return what a change of inputs would take from those who read the data, or None.
+
+        `up` refuses it, unless the environment names the part under `destroy_data`: then the resource is replaced."""
+        ...
+
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest type of machine that fits, or None when none does."""
         ...

@@ -49,6 +49,8 @@ class ResourceChange:
     change: Change
     properties: Sequence[PropertyChange] = ()
     destroys_data: bool = False
+    loses: str = ""
+    """What the change would take from those who read the data, as the adapter says."""
 
     @property
     def effect(self) -> str:
@@ -73,12 +75,13 @@ def difference(
     state: Resources,
     replaced_by: Callable[[str], frozenset[str] | None],
     kept_by: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+    loses: Callable[[str, Mapping[str, Any], Mapping[str, Any]], str | None] = lambda *_: None,
 ) -> list[ResourceChange]:
     """Compare declared inputs with the inputs of the last `up`, property by property, sorted by part.
 
     `replaced_by` answers, for a type, the inputs whose change replaces it, or None where that is not known;
     `kept_by` those that an `up` leaves as they are. A protected resource holds data; replacing or deleting one
-    would destroy it.
+    would destroy it. `loses` says which changes would, too, though the resource could stay; they replace it.
     """
     before = {resource.urn: resource for resource in state.declared()}
     changes: list[ResourceChange] = []
@@ -98,8 +101,11 @@ def difference(
         differing = property_changes(before_inputs, after_inputs)
         properties = [item for item in differing if not _ignores(ignored, item.path)]
         change = _change(properties, replaced_by(resource.type))
-        gone = change in (Change.REPLACE, Change.MAY_REPLACE) and known.protect
-        changes.append(ResourceChange(resource, part, change, properties, gone))
+        lost = (loses(resource.type, known.inputs, resource.inputs) or "") if change is Change.UPDATE else ""
+        if lost:
+            change = Change.REPLACE
+        gone = bool(lost) or (change in (Change.REPLACE, Change.MAY_REPLACE) and known.protect)
+        changes.append(ResourceChange(resource, part, change, properties, gone, lost))
     for resource in before.values():
         changes.append(ResourceChange(resource, state.part_of(resource), Change.DELETE, destroys_data=resource.protect))
     return sorted(changes, key=lambda change: (change.part or "~", change.resource.urn))

@@ -47,6 +47,7 @@ class PulumiStack:
         self._environment = environment
         self._engine = engine
         self.name = environment.name
+        self._destroyed: Sequence[str] = ()
 
         self.backend = backend_of(repository, environment)
         self.checkpoint = checkpoint_of(repository, environment)
@@ -59,6 +60,8 @@ class PulumiStack:
             "MLINFRA_REPOSITORY": str(self._repository.root),
             "PULUMI_DEBUG_COMMANDS": "true",  # without it the engine hides the option --event-log
         }
+        if self._destroyed:
+            made["MLINFRA_DESTROY_DATA"] = " ".join(self._destroyed)
         if self._environment.secrets_provider is None and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
             made["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self._repository))
         return made
@@ -140,9 +143,17 @@ class PulumiStack:
         extra = ["--exclude-protected"] if keep_protected else []
         return self._operate(["destroy", "--yes", "--skip-preview", *extra], watch)
 
-    def unprotect(self, urn: str | None = None) -> None:
-        """Take the protection off one resource, or off all, so that it can be removed or replaced."""
-        which = "--all" if urn is None else urn
+    def let_destroy(self, urns: Sequence[str]) -> None:
+        """Let the next operations destroy the data of these resources."""
+        self._destroyed = urns
+        for urn in urns:
+            self._unprotect(urn)
+
+    def unprotect(self) -> None:
+        """Take the protection off all resources, so that `destroy` removes them too."""
+        self._unprotect("--all")
+
+    def _unprotect(self, which: str) -> None:
         done = self._run(["state", "unprotect", which, "--yes", "--stack", self.name])
         if done.returncode:
             raise MlinfraError(f"the protection cannot be taken off: {_last_words(done.stderr)}")

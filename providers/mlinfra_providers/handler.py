@@ -40,8 +40,8 @@ class Handler:
         """Yield (input, reason) for what cannot be."""
         return ()
 
-    def refuse_change(self, old: Properties, new: Properties) -> str | None:
-        """Return why this change must not be made, or None."""
+    def loses(self, old: Properties, new: Properties) -> str | None:
+        """Return what this change would take from those who read the data, or None."""
         return None
 
     def differs(self, old: Properties, new: Properties) -> frozenset[str]:

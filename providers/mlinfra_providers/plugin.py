@@ -31,6 +31,8 @@ from mlinfra_providers.handler import Handler
 GROUP = "mlinfra.resources"
 FINISH_SECONDS = 600.0
 """An operation that has begun is finished: half of it would be recorded as nothing."""
+DESTROY = "MLINFRA_DESTROY_DATA"
+"""Names, separated by blanks, the URNs of resources whose data the environment lets an `up` destroy."""
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
@@ -136,14 +138,20 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         handler = self._handler(request.urn)
         old = from_struct(request.old_inputs if request.HasField("old_inputs") else request.olds)
         new = from_struct(request.news)
-        if reason := handler.refuse_change(old, new):
-            raise MlinfraError(reason)
         changed = sorted(handler.differs(old, new))
         replaced = sorted(handler.immutable.intersection(changed))
+        lost = None if replaced else handler.loses(old, new)
+        if lost and request.urn not in os.environ.get(DESTROY, "").split():
+            raise MlinfraError(
+                f"{lost}: refused, whoever reads this would break",
+                remedy="declare something new, and let its readers move",
+            )
+        if lost:
+            replaced = changed
         kinds = provider_pb2.PropertyDiff
         detailed = {
             name: kinds(
-                kind=kinds.UPDATE_REPLACE if name in handler.immutable else kinds.UPDATE,
+                kind=kinds.UPDATE_REPLACE if name in replaced else kinds.UPDATE,
                 inputDiff=True,
             )
             for name in changed
@@ -152,6 +160,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         return response(
             changes=response.DIFF_SOME if changed else response.DIFF_NONE,
             replaces=replaced,
+            deleteBeforeReplace=bool(lost),
             diffs=changed,
             detailedDiff=detailed,
             hasDetailedDiff=bool(changed),

@@ -106,11 +106,28 @@ class TestFeatureStore:
             platform.changed(', Feature("pressure", "float64")', ""),
             platform.changed('Feature("humidity", "float64")', 'Feature("humidity", "int64")'),
         ):
-            ended = platform.mlinfra("up", "dev", code=1)
-        assert "feature 'pressure' (float64) is removed" in ended.stderr
-        assert "feature 'humidity' changes from float64 to int64" in ended.stderr
+            for ended in (
+                platform.mlinfra("plan", "dev", "--details", code=3).stdout,
+                platform.mlinfra("up", "dev", code=3).stderr,
+                platform.pulumi("dev", "preview", code=1).stdout,
+            ):
+                assert "feature 'pressure' (float64) is removed" in ended
+                assert "feature 'humidity' changes from float64 to int64" in ended
         assert platform.resources() == before
         assert platform.programs() == programs
+        assert changes(platform) == {}
+
+    def test_a_column_goes_when_the_environment_names_the_store(self, platform: Platform) -> None:
+        text, environment = (platform.folder / STACK).read_text(), "environments/dev.yaml"
+        allowed = "releases: latest\ndestroy_data: [{resource: feature_stores.weather, reason: nobody reads it}]"
+        platform.edit(', Feature("pressure", "float64")', "")
+        platform.edit("releases: latest", allowed, environment)
+        told = platform.mlinfra("up", "dev").stderr
+        assert "feature 'pressure' (float64) is removed); allowed: nobody reads it" in told
+        assert changes(platform) == {}
+        platform.edit(allowed, "releases: latest", environment)
+        platform.write(STACK, text)
+        platform.mlinfra("up", "dev")
         assert changes(platform) == {}
 
     def test_a_renamed_one_keeps_its_data(self, platform: Platform) -> None:
@@ -130,7 +147,7 @@ class TestFeatureStore:
         text = (platform.folder / STACK).read_text()
         store = text[text.index("weather = stack.add(") : text.index("train = stack.add(")]
         with platform.changed(store, ""), platform.changed(", features=[weather]", ""):
-            assert "DESTROYS DATA" in platform.mlinfra("plan", "dev").stdout
+            assert "DESTROYS DATA" in platform.mlinfra("plan", "dev", code=3).stdout
             ended = platform.mlinfra("up", "dev", code=3)
         assert "feature_stores.climate: delete FeatureView climate DESTROYS DATA" in ended.stderr
         assert "nothing was changed" in ended.stderr

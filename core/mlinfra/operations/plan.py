@@ -119,4 +119,5 @@ def plan_of(session: Session) -> Plan:
     resources = record_program(session.repository.root, session.resolved, session.adapter, project=PROJECT)
     state = read_state(session.repository, session.environment, session.known_stack)
     adapter = session.adapter
-    return Plan(session, resources, state, difference(resources, state, adapter.replaced_by, adapter.kept_by))
+    changes = difference(resources, state, adapter.replaced_by, adapter.kept_by, adapter.loses)
+    return Plan(session, resources, state, changes)

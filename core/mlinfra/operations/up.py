@@ -159,17 +159,17 @@ def refuse_violations(checked: Checked) -> None:
 
 def _let_destroy(plan: Plan, stack: PulumiStack, progress: Progress) -> None:
     refuse_destruction(plan)
-    for change in plan.changes:
-        if change.destroys_data:
-            progress.note(f"{_destruction(change)}; allowed: {plan.permission(change)}")
-            stack.unprotect(change.resource.urn)
+    lost = [change for change in plan.changes if change.destroys_data]
+    for change in lost:
+        progress.note(f"{_destruction(change)}; allowed: {plan.permission(change)}")
+    stack.let_destroy([change.resource.urn for change in lost])
 
 
 def _destruction(change: ResourceChange) -> str:
     kind = change.resource.type.rsplit(":", 1)[-1]
     paths = ", ".join(item.path for item in change.properties)
     what = f"{change.part or change.resource.name}: {change.change.value} {kind} {change.resource.name} DESTROYS DATA"
-    return what + (f" ({paths} changed)" if paths else "")
+    return what + (f" ({change.loses or f'{paths} changed'})" if paths else "")
 
 
 def _must_declare_first(session: Session) -> bool:

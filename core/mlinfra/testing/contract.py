@@ -146,8 +146,11 @@ class AdapterContract:
         adapter, foreign = self.adapter(), "contract:no:Type"
         _expect(adapter.replaced_by(foreign) is None, "replaced_by() answers for a type that is not its own")
         _expect(adapter.kept_by(foreign) == frozenset(), "kept_by() answers for a type that is not its own")
+        _expect(adapter.loses(foreign, {}, {}) is None, "loses() answers for a type that is not its own")
         if (accepted := self._accepted(kind)) is not None:
             for resource in _own(self._resources(accepted), accepted.part):
+                same = adapter.loses(resource.type, resource.inputs, resource.inputs)
+                _expect(same is None, f"loses({resource.type!r}) answers where nothing changes: {same!r}")
                 for method in (adapter.replaced_by, adapter.kept_by):
                     answer = method(resource.type)
                     good = isinstance(answer, frozenset)

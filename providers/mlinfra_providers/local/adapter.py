@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.adapters import Instance, Links, ResolvedPart
 from mlinfra.declarations.compute import Compute
@@ -72,6 +72,14 @@ class Local:
 
         package, _, name = type_token.rpartition(":")
         return HANDLERS[name].kept if package == "mlinfra:local" and name in HANDLERS else frozenset()
+
+    def loses(self, type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+        """Return what a change would take from those who read the data: what the handler says."""
+        from mlinfra_providers.local.resources import HANDLERS
+
+        package, _, name = type_token.rpartition(":")
+        own = package == "mlinfra:local" and name in HANDLERS
+        return HANDLERS[name](Path()).loses(before, after) if own else None
 
     def instance(self, need: Compute) -> Instance | None:
         """Return a process with the limits that were asked for; the machine itself is the doctor's question."""

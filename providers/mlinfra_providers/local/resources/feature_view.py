@@ -16,17 +16,9 @@ class FeatureView(LocalHandler):
     outputs: ClassVar[tuple[str, ...]] = ("rows", "onlineRows", "data")
     immutable: ClassVar[frozenset[str]] = frozenset({"environment", "name"})
 
-    def refuse_change(self, old: Properties, new: Properties) -> str | None:
-        """Refuse what Feast would accept and readers would not survive."""
-        if old["name"] != new["name"]:
-            return None
-        broken = schema_changes(_spec(old), _spec(new))
-        if not broken:
-            return None
-        return (
-            f"{new['name']}: {'; '.join(broken)}: refused, whoever reads these features would break\n"
-            "declare a new column, or a new feature store, and let its readers move"
-        )
+    def loses(self, old: Properties, new: Properties) -> str | None:
+        """Say what Feast would accept and readers would not survive."""
+        return "; ".join(schema_changes(_spec(old), _spec(new))) or None if old["name"] == new["name"] else None
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """Read the source, declare the view, write its newest values."""
