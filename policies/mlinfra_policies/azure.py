@@ -12,16 +12,16 @@ _KINDS = {"Workspace": ("workspaces", "workspaceName"), "Registry": ("registries
 
 
 def said_of_each(
-    token: str, holders: Sequence[tuple[Resource, Value, bool | None]], inspection: Inspection
-) -> Mapping[str, set[bool | None]]:
+    token: str, holders: Sequence[tuple[Resource, Value, bool]], inspection: Inspection
+) -> Mapping[str, set[bool]]:
     """Return, by the URN of each workspace or registry, what resources say that hold an ID of it.
 
-    `holders` are such resources, each with the ID and with what it says. Where it is not known whose ID it is, that
-    is None. An unknown ID may come from its target. IDs are compared without case.
+    `holders` are such resources, each with the ID and with whether what it says is sure. Nothing is sure where it is
+    not known whose ID it is. An unknown ID may come from its target. IDs are compared without case.
     """
     kind, input_ = _KINDS[token.rpartition(":")[2]]
     names = {target.urn: at(target.inputs, input_) for target in inspection.of(token)}
-    found: dict[str, set[bool | None]] = {urn: set() for urn in names}
+    found: dict[str, set[bool]] = {urn: set() for urn in names}
     by_name: dict[str, list[str]] = {}
     for urn, name in names.items():
         by_name.setdefault(f"/{kind}/{name.value}".lower(), []).append(urn)
@@ -33,12 +33,12 @@ def said_of_each(
             found[urn].add(said)
     for urn, name in names.items():
         if unsure or (name.unknown and holders):
-            found[urn].add(None)
+            found[urn].add(False)
     return found
 
 
 def storage_accounts(workspace: Resource, inspection: Inspection) -> list[Resource]:
     """Return the storage account of a workspace, if the plan has it."""
     said = at(workspace.inputs, "storageAccount")
-    last = said if said.unknown else Value(said.path, str(said.value or "").rpartition("/")[2])
+    last = said if said.unknown else Value(said.path, str(said.value).rpartition("/")[2])
     return inspection.referred(workspace, last, "accountName", "azure-native:storage:StorageAccount")

@@ -309,11 +309,11 @@ def stores_of_azure_are_protected(resource: Resource, inspection: Inspection) ->
 
 
 @lru_cache(maxsize=2)
-def _locked(token: str, inspection: Inspection) -> Mapping[str, set[bool | None]]:
-    """Return, by URN, whether a lock keeps a resource of Azure from being deleted; None where that is not known."""
+def _locked(token: str, inspection: Inspection) -> Mapping[str, set[bool]]:
+    """Return, by URN, whether a lock keeps a resource of Azure from being deleted; False where that is not sure."""
     locks = [(lock, _scope(lock), at(lock.inputs, "level")) for lock in inspection.of(*_LOCKS)]
     levels = ("CanNotDelete", "ReadOnly", UNKNOWN)
-    held = [(lock, scope, None if level.unknown else True) for lock, scope, level in locks if level.value in levels]
+    held = [(lock, scope, not level.unknown) for lock, scope, level in locks if level.value in levels]
     return said_of_each(token, held, inspection)
 
 

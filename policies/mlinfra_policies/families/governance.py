@@ -155,10 +155,10 @@ def legacy_mode_stands_alone(resource: Resource, inspection: Inspection) -> Iter
     elif access.value != "Disabled":
         yield violation(legacy.path, "the workspace is open to public network access", remedy="v1_legacy_mode=False")
     online = inspection.holders(_ONLINE, "workspaceName", "workspaceName", _WORKSPACE)
-    for each in online.of(resource)[:1]:
+    for each in online.of(resource):
         yield violation(legacy.path, f"the workspace holds {each.name}, which needs v2", remedy="v1_legacy_mode=False")
-    for each in online.open[:1]:
-        yield unknown(legacy.path, f"which workspace holds {each.name} is known only after an up")
+    if online.open:
+        yield unknown(legacy.path, f"which workspace holds {online.open[0].name} is known only after an up")
 
 
 @decides("GOV-05", *(pattern for pattern in GOOGLE if pattern.startswith("google-native:")))

@@ -195,7 +195,7 @@ def images_are_pinned(resource: Resource, inspection: Inspection) -> Iterator[An
 def containers_of_notebooks_are_pinned(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
     container = at(resource.inputs, "gceSetup.containerImage")
     [repository], [tag] = every(container, "repository"), every(container, "tag")
-    if container.absent or (not repository.hidden and image(str(repository.value)).digest):
+    if container.absent or image(str(repository.value)).digest:
         return
     if tag.absent:
         yield violation(tag.path, "no tag is said, which means latest")
@@ -230,7 +230,7 @@ def images_come_from_allowed_registries(resource: Resource, inspection: Inspecti
     if allowed is None:
         return
     repository = at(resource.inputs, "gceSetup.containerImage.repository")
-    found = [repository] if matches(resource.type, _WORKBENCH) and not repository.absent else _images(resource)
+    found = _images(resource) if repository.absent else [repository]
     for each in found:
         if each.hidden:
             yield unknown(each.path)

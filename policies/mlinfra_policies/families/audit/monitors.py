@@ -44,7 +44,7 @@ class _Monitor:
         """Whether it watches an endpoint with this name; None where that is not known."""
         if endpoint.urn in self.watched:
             return True
-        return None if self.unsure or (self.elsewhere and name.unknown) else False
+        return None if self.unsure or name.unknown else False
 
 
 @decides("AUD-02", _ENDPOINT, _ONLINE_ENDPOINT)

@@ -105,14 +105,14 @@ def workspaces_have_a_diagnostic_setting(resource: Resource, inspection: Inspect
 
 
 @lru_cache(maxsize=1)
-def _logged(inspection: Inspection) -> Mapping[str, set[bool | None]]:
-    """Return, by URN, whether a diagnostic setting logs what happens in a workspace; None where that is not known."""
+def _logged(inspection: Inspection) -> Mapping[str, set[bool]]:
+    """Return, by URN, whether a diagnostic setting logs what happens in a workspace; False where that is not sure."""
     settings = [
         (setting, at(setting.inputs, "resourceUri"), every(setting.inputs, "logs[].enabled"))
         for setting in inspection.of(*_SETTINGS)
     ]
     on = [
-        (setting, target, any(is_true(switch.value) for switch in switches) or None)
+        (setting, target, any(is_true(switch.value) for switch in switches))
         for setting, target, switches in settings
         if any(is_true(switch.value) or switch.unknown for switch in switches)
     ]

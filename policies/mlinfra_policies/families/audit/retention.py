@@ -28,7 +28,7 @@ class _Deletion:
     """A rule that deletes records after some days; None where their number, or what it covers, is not known."""
 
     days: float | None
-    covers: bool | None = True
+    covers: bool | None
 
 
 @decides("AUD-04", "aws:sagemaker/endpointConfiguration:EndpointConfiguration")
@@ -93,7 +93,7 @@ def records_of_vertex_are_kept_and_deleted(resource: Resource, inspection: Inspe
         return
     expiration = at(found[0].inputs, "defaultTableExpirationMs")
     milliseconds = number(expiration.value)
-    period = _Deletion(None if milliseconds is None else milliseconds / _DAY_IN_MS)
+    period = _Deletion(None if milliseconds is None else milliseconds / _DAY_IN_MS, covers=True)
     deletions = [] if expiration.absent else [period]
     yield from _kept(target.path, deletions, unsure=False, inspection=inspection)
 
