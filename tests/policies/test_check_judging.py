@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mlinfra.policy import Answer, Inspection, at, every, rule, unknown, violation
 from mlinfra.policy.check import check
-from mlinfra.policy.rule import Verdict
+from mlinfra.policy.rule import Decision, Level, Rule, Severity, Verdict
+from mlinfra.policy.settings import Settings
 from mlinfra.policy.values import number
 from mlinfra.resources import STACK_TYPE, UNKNOWN, Resource, Resources
 from mlinfra.testing.policy import resource
@@ -99,6 +101,22 @@ def judge(made: Resource, inspection: Inspection) -> Iterator[Answer]:
         yield unknown("b")
     elif made.name == "bad":
         raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({}, ["ACME-2"]),
+        ({"max_replicas": None}, []),
+        ({"allowed_regions": None, "max_run_hours": None, "tag_aliases": None}, ["ACME-2"]),
+    ],
+)
+def test_a_setting_that_is_null_switches_its_rules_off(settings: dict[str, Any], found: list[str]) -> None:
+    one = Rule("ACME-2", "t", Severity.LOW, Level.ADVISORY, "r", parameters=("max_replicas", "allowed_regions"))
+    one = replace(one, decisions=(Decision("ACME-2", ("acme:*",), lambda _, __: [violation("a", "b")]),))
+    inspection = Inspection(Resources([resource("acme:a:Key")]), Settings.model_validate(settings))
+    assert [item.rule.id for item in check(inspection, [one])] == found
+    assert inspection.settings.tag_aliases == ({} if "tag_aliases" in settings else Settings().tag_aliases)
 
 
 def test_there_is_one_verdict_for_a_rule_and_a_resource_and_the_worst_counts() -> None:

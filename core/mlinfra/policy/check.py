@@ -51,9 +51,11 @@ class Finding:
 def check(inspection: Inspection, rules: Iterable[Rule]) -> list[Finding]:
     """Return what the rules find, the worst first.
 
-    A rule that fails on a resource has not judged it: that is an unknown, never silence.
+    A rule that fails on a resource has not judged it: that is an unknown, never silence. A rule is off where a setting
+    that it names is null.
     """
-    known = {rule.id: rule for rule in rules}
+    off = inspection.settings.switches_off
+    known = {rule.id: rule for rule in rules if not any(map(off, rule.parameters))}
     decisions = [decision for rule in known.values() for decision in rule.decisions]
     by_type: dict[str, list[Decision]] = {}
     found: list[Finding] = []

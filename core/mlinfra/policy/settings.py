@@ -1,12 +1,19 @@
-"""What a team sets for the rules; None switches off what depends on it."""
+"""What a team sets for the rules; null switches off what depends on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
+
+def _or_null(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return None if value is None else handler(value)
+
+
+_OrNull = WrapValidator(_or_null)
+"""Of a setting that may be null; the rules that depend on it are then not judged, so none of them reads it."""
 Names = Sequence[str] | None
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
 
@@ -30,12 +37,14 @@ class Accelerators(BaseModel):
 
 
 class Settings(BaseModel):
-    """The parameters that rules name, with their defaults."""
+    """The parameters that rules name, with their defaults. Some rules are off by default, until a value is set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    required_tags: Sequence[str] = ("environment", "owner", "cost-center", "data-classification")
-    tag_aliases: Mapping[str, Sequence[str]] = Field(
+    required_tags: Annotated[Sequence[str], _OrNull] = ("environment", "owner", "cost-center", "data-classification")
+    tag_aliases: Annotated[
+        Mapping[str, Sequence[str]], BeforeValidator(lambda given: {} if given is None else given)
+    ] = Field(
         default_factory=lambda: {
             "environment": ["env", "stage"],
             "owner": ["team", "owner-team"],
@@ -48,17 +57,22 @@ class Settings(BaseModel):
     approved_model_sources: Names = None
     approved_key_owners: Names = None
     allowed_instance_types: InstanceTypes | None = None
-    supported_notebook_platforms: Sequence[str] = ("notebook-al2023-v1",)
-    max_accelerators: Accelerators = Accelerators()
-    max_replicas: int = Field(default=20, ge=0)
-    max_run_hours: float = Field(default=72, ge=0)
-    idle_minutes_max: float = Field(default=120, ge=0)
-    warm_pool_seconds_max: float = Field(default=1800, ge=0)
-    log_retention_days_min: float = Field(default=183, ge=0)
-    capture_sampling_max_percent: float = Field(default=50, ge=0, le=100)
-    feature_store_max_units: float = Field(default=1000, ge=0)
-    feature_store_max_nodes: float = Field(default=10, ge=0)
+    supported_notebook_platforms: Annotated[Sequence[str], _OrNull] = ("notebook-al2023-v1",)
+    max_accelerators: Annotated[Accelerators, _OrNull] = Accelerators()
+    max_replicas: Annotated[int, Field(ge=0), _OrNull] = 20
+    max_run_hours: Annotated[float, Field(ge=0), _OrNull] = 72
+    idle_minutes_max: Annotated[float, Field(ge=0), _OrNull] = 120
+    warm_pool_seconds_max: Annotated[float, Field(ge=0), _OrNull] = 1800
+    log_retention_days_min: Annotated[float, Field(ge=0), _OrNull] = 183
+    capture_sampling_max_percent: Annotated[float, Field(ge=0, le=100), _OrNull] = 50
+    feature_store_max_units: Annotated[float, Field(ge=0), _OrNull] = 1000
+    feature_store_max_nodes: Annotated[float, Field(ge=0), _OrNull] = 10
     budget_monthly_usd: Dollars = None
     cost_delta_monthly_usd: Dollars = None
     low_carbon_regions: Names = None
-    ttl_tags: Sequence[str] = ("expires-at", "expires-on", "expiry", "delete-after", "ttl")
+    ttl_tags: Annotated[Sequence[str], _OrNull] = ("expires-at", "expires-on", "expiry", "delete-after", "ttl")
+
+    def switches_off(self, name: str) -> bool:
+        """Whether a setting is null that is not by default: then the rules that name it are not judged."""
+        field = type(self).model_fields.get(name)
+        return field is not None and field.default is not None and getattr(self, name) is None
