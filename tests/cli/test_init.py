@@ -23,6 +23,8 @@ FILES = [
     "environments/environment.schema.json",
     "environments/prod.yaml",
     "environments/staging.yaml",
+    "policies/PulumiPolicy.yaml",
+    "policies/__main__.py",
     "stacks/__main__.py",
     "stacks/diabetes/data.py",
     "stacks/diabetes/stack.py",
