@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,8 +46,14 @@ def endpoints_of(config: Resource, inspection: Inspection) -> Sequence[Resource]
 
 def configuration_of(endpoint: Resource, inspection: Inspection) -> Resource | None:
     """Return the configuration of the stack that an endpoint uses."""
-    pairs = ((urn, user.urn) for urn, users in _users(_CONFIGURED, inspection).items() for user in users)
-    return inspection.by_urn(next((urn for urn, user in pairs if user == endpoint.urn), ""))
+    return inspection.by_urn(_configurations(inspection).get(endpoint.urn, ""))
+
+
+@lru_cache(maxsize=1)
+def _configurations(inspection: Inspection) -> Mapping[str, str]:
+    """Return the configurations by the endpoints that use them, both as URNs."""
+    used = _users(_CONFIGURED, inspection).items()
+    return {user.urn: urn for urn, users in used for user in users}
 
 
 def targets_of(endpoints: Iterable[Resource], inspection: Inspection) -> list[Resource]:
