@@ -11,7 +11,9 @@ from typing import Any
 
 import typer
 
+from mlinfra.adapters import load_adapter
 from mlinfra.environment import environment_schema
+from mlinfra.expectations import expected
 from mlinfra.testing.features import shipped_targets, support_table
 from mlinfra_cli.commands import app
 from mlinfra_policies.reference import pages
@@ -28,6 +30,29 @@ def schema() -> str:
 def targets() -> str:
     """Return the table of targets and fields, derived from the contract."""
     return support_table(shipped_targets()).to_markdown() + "\n"
+
+
+def plans() -> str:
+    """Return what is known of changes of the types of installed adapters, as Markdown."""
+    known = expected()
+    lines = [
+        "# What is known of changes",
+        "",
+        "<!-- Generated: make docs. A test fails when it is stale. -->",
+        "",
+        "What `mlinfra plan` knows offline of a change. A change of another input is in place; a type that is not here",
+        "`may replace`. Seconds are those of [expectations.json](../core/mlinfra/expectations.json), with their sources.",
+        "",
+        "| type | replaced by a change of | seconds | stops serving when | source of the seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for token, said in sorted(known.items()):
+        adapter = load_adapter(token.split(":")[1])
+        inputs = ", ".join(f"`{name}`" for name in sorted(adapter.replaced_by(token) or ()))
+        seconds = "; ".join(f"{change} {low} to {high}" for change, (low, high) in said["seconds"].items())
+        stops = ", ".join(said.get("stops_serving", ())) or "never"
+        lines.append(f"| `{token}` | {inputs} | {seconds} | {stops} | {said['source']} |")
+    return "\n".join([*lines, ""])
 
 
 def commands() -> str:
@@ -70,6 +95,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "environments/environment.schema.json": schema,
     "docs/targets.md": targets,
     "docs/commands.md": commands,
+    "docs/changes.md": plans,
     **{f"docs/{name}": partial(pages().__getitem__, name) for name in pages()},
 }
 """What is generated, by its path in the repository."""
