@@ -41,7 +41,7 @@ def plans() -> str:
         "<!-- Generated: make docs. A test fails when it is stale. -->",
         "",
         "What `mlinfra plan` knows offline of a change. A change of another input is in place; a type that is not here",
-        "`may replace`. Seconds are those of [expectations.json](../core/mlinfra/expectations.json), with their sources.",
+        "`may replace`. The seconds are kept in [expectations.json](../core/mlinfra/expectations.json).",
         "",
         "| type | replaced by a change of | seconds | stops serving when | source of the seconds |",
         "|---|---|---|---|---|",
