@@ -135,3 +135,14 @@ def test_the_pack_gives_the_same_verdicts_and_nothing_is_made(program: Program, 
 def test_secrets_are_never_told(program: Program, preview: Path, findings: list[dict[str, Any]]) -> None:
     assert "a-secret" not in json.dumps(findings)
     assert "a-secret" not in (program.folder / "events").read_text()
+
+
+def test_a_preview_of_any_program_is_priced(program: Program, preview: Path) -> None:
+    """Two `ml.m5.xlarge` at the list price, and what has none is named beside the total."""
+    done = program.mlinfra("cost", "--preview", str(preview), "--json")
+    assert done.returncode == 0, done.stderr
+    cost = json.loads(done.stdout)
+    [hours] = [item for item in cost["items"] if "ml.m5.xlarge" in item["item"]]
+    assert hours["monthly_usd"]["low"] == round(2 * 730 * hours["price_usd"], 2)
+    assert cost["monthly_usd"]["low"] >= hours["monthly_usd"]["low"]
+    assert [item["resource"].rsplit("::", 1)[1] for item in cost["unpriced"]] != []
