@@ -75,7 +75,8 @@ def _keys(outer: Value) -> Iterator[Value]:
         for item in every(outer, "[]"):
             yield from _keys(item)
     elif isinstance(outer.value, Mapping):
-        for name, inner in zip(outer.value, every(outer, "{}"), strict=True):
+        names = [name for name in outer.value if not name.startswith("__")]
+        for name, inner in zip(names, every(outer, "{}"), strict=True):
             if _KEY.fullmatch(name) or (inner.unknown and name in _HOLDERS):
                 if not inner.absent:
                     yield inner
