@@ -10,11 +10,6 @@ from mlinfra_policies.demands import hidden, sources
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 
 
-def same(left: Resource, right: Resource, inspection: Inspection) -> bool | None:
-    """Whether two resources are in one namespace; None where it is not known."""
-    return alike(of(left, inspection), of(right, inspection))
-
-
 def alike(left: str | Resource | None, right: str | Resource | None) -> bool | None:
     """Whether two namespaces are the same: names, or resources whose names are not known yet."""
     if left is None or right is None:

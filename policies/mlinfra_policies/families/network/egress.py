@@ -57,7 +57,7 @@ def _judged(policies: list[_Policy], complete: bool) -> Iterator[Answer]:
         yield violation(_PATH, "no network policy of the plan limits whom the pods may call")
     elif not perhaps:
         yield unknown(_PATH, "no network policy that limits whom the pods may call is shown")
-    elif not any(policy.governs and policy.free is False for policy in policies):
+    elif not any(policy.governs for policy in policies):
         yield unknown(_PATH, f"network policy {perhaps[0].name} may limit whom the pods may call")
     elif any(policy.governs is not False and policy.free is not False for policy in policies):
         yield unknown(_PATH, "a network policy may allow the pods to call everybody")
