@@ -182,7 +182,7 @@ def accelerator_is_useful(resource: Resource, inspection: Inspection) -> Iterato
     names = {*tags, *(_object(notes.value) if not notes.unknown else ())}
     if any(plain(each.rpartition("/")[2]) == plain(_REASON) for each in names):
         return
-    count = total([in_pod(pod) for pod in pods(resource) if pod.path.startswith("spec.predictor")], "spec.predictor")
+    count = total([in_pod(pod) for pod in pods(resource) if pod.path.startswith(predictor.path)], predictor.path)
     if count.least and not (format_.unknown or notes.unknown) and complete:
         yield violation(count.path, f"{name} runs on the CPU; the accelerator is paid for nothing")
     elif count.least or count.open:
@@ -214,7 +214,7 @@ def update_is_within_the_budget(resource: Resource, inspection: Inspection) -> I
         return
     around = [resource, configuration, *targets_of([resource], inspection), *_providers(inspection)]
     made = estimate(replace(inspection.resources, all=around), snapshot(), usage=inspection.usage)
-    items = [each.dollars for each in made.items if each.resource.urn == configuration.urn and each.idle]
+    items = [each.dollars for each in made.items if each.idle]
     low, high = (sum((getattr(each, bound) for each in items), Decimal(0)) * 2 / HOURS for bound in ("low", "high"))
     hourly = Decimal(repr(budget)) / HOURS
     if low > hourly and not policy.unknown:

@@ -68,10 +68,11 @@ def _recurring(trigger: Value) -> Iterator[Answer]:
         yield violation(minutes.path, f"the monitor runs {runs} times an hour; hourly is enough")
     elif frequency.unknown:
         yield unknown(frequency.path)
-    elif str(frequency.value).lower() == "minute" and length is None:
-        yield unknown(interval.path)
-    elif str(frequency.value).lower() == "minute" and length is not None and length < 60:
-        yield violation(frequency.path, f"the monitor runs every {length:g} minutes; hourly is enough")
+    elif str(frequency.value).lower() == "minute":
+        if length is None:
+            yield unknown(interval.path)
+        elif length < 60:
+            yield violation(frequency.path, f"the monitor runs every {length:g} minutes; hourly is enough")
 
 
 def _by_cron(cron: Value) -> Iterator[Answer]:

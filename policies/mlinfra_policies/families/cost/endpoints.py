@@ -87,7 +87,7 @@ def _users(reference: _Reference, inspection: Inspection) -> Users:
         for user in inspection.of(reference.user):
             meant = [urn for urn in user.property_dependencies.get(reference.input_) or () if urn in urns]
             value = user.inputs.get(reference.input_)
-            name = _parts(value)[1:2] if reference is _SCALED else [value]
+            name = _parts(value)[1:] if reference is _SCALED else [value]
             if not meant and name and isinstance(name[0], str) and not is_unknown(name[0]):
                 meant = [named[name[0]]] if name[0] in named else []
             for urn in meant:

@@ -159,10 +159,9 @@ def _wants_spot(pod: Pod) -> bool | None:
         *(each.value for each in pod.every("tolerations[]")),
     ]
     answers = [_means_spot(each) for each in asked]
-    hidden = [pod.at(name) for name in ("nodeSelector", "affinity")]
     if True in answers:
         return True
-    return None if None in answers or any(each.hidden for each in hidden) else False
+    return None if None in answers or selector.hidden else False
 
 
 def _means_spot(asked: object) -> bool | None:
@@ -172,7 +171,7 @@ def _means_spot(asked: object) -> bool | None:
         return None
     if key.absent:
         return bool(operator.value == "Exists")
-    if str(key.value) not in _SPOT or operator.value in ("NotIn", "DoesNotExist"):
+    if str(key.value) not in _SPOT or operator.value == "NotIn":
         return False
     given = values.value if isinstance(values.value, list) else [value.value]
     if values.unknown or any(Value("", each).hidden for each in given):
