@@ -86,9 +86,7 @@ def _grants(account: Value, resource: Resource, inspection: Inspection) -> Itera
             yield violation(account.path, f"{grant.name} grants {role.value} to the account")
 
 
-def _email(account: Resource) -> str | None:
-    """Return the address of an account of the plan; None where it is not known."""
+def _email(account: Resource) -> str:
+    """Return the address of an account of the plan; one that nobody has where a part of it is not known."""
     name, project = at(account.inputs, "accountId"), at(account.inputs, "project")
-    if any(hidden(each) or each.absent for each in (name, project)):
-        return None
     return f"{name.value}@{project.value}.iam.gserviceaccount.com".lower()

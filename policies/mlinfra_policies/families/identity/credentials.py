@@ -115,7 +115,7 @@ def is_secret_name(name: str) -> bool:
 def is_literal(value: Any) -> bool:
     """Whether a value is itself what its name says: no reference, number, boolean or empty text."""
     text = str(value).strip().strip("\"'").strip()
-    if not text or text.lower() in _NOTHING or number(text) is not None:
+    if text.lower() in _NOTHING or number(text) is not None:
         return False
     return not _ELSEWHERE.fullmatch(text) and bool(_REFERENCES.sub("", text).strip())
 

@@ -167,8 +167,7 @@ def _used(inspection: Inspection) -> _Roles:
 def _names(place: Value) -> Iterator[str]:
     """Yield the last piece of a name or an ARN, or of each in a list."""
     for item in place.value if isinstance(place.value, list) else [place.value]:
-        value = Value(place.path, item)
-        if isinstance(item, str) and not (hidden(value) or value.absent):
+        if isinstance(item, str) and not hidden(Value(place.path, item)):
             yield item.rpartition("/")[2]
 
 
@@ -180,7 +179,7 @@ def _roles_below(path: str, value: Any) -> Iterator[Value]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             inner = f"{path}.{key}" if path else key
-            if isinstance(item, str) and key in _KEYS and item:
+            if key in _KEYS:
                 yield Value(inner, item)
             elif key not in _NAMES_OF_OTHERS:
                 yield from _roles_below(inner, item)

@@ -112,7 +112,7 @@ def _judged(name: str, value: Value) -> Iterator[Answer]:
     if is_unknown(value.value):
         if secret:
             yield unknown(value.path, f"{name} may carry a credential, which is known only after an up")
-    elif value.value != SECRET and not value.absent:
+    else:
         found = looks_like(str(value.value))
         if found:
             yield violation(value.path, f"the value looks like {found}")
@@ -126,7 +126,7 @@ def _judged(name: str, value: Value) -> Iterator[Answer]:
 def _in_script(script: Value) -> Iterator[Answer]:
     if is_unknown(script.value):
         yield unknown(script.path)
-    elif script.value != SECRET and not script.absent:
+    else:
         for number, line in enumerate(_decoded(str(script.value)).splitlines(), 1):
             found = looks_like(line)
             if found:

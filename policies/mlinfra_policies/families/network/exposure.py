@@ -9,7 +9,7 @@ from typing import Any
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, Verdict, decides, unknown, violation
-from mlinfra.policy.values import Value, at, every, is_false, is_true
+from mlinfra.policy.values import at, every, is_false, is_true
 from mlinfra.resources import Resource
 from mlinfra_policies.demands import demand, hidden, says, where
 from mlinfra_policies.families.network.attachment import ENDPOINTS, connection
@@ -163,7 +163,7 @@ def _admitted(resource: Resource) -> Iterator[Answer]:
                 found.append(unknown(block.path))
             elif any_address(block.value):
                 found.append(violation(block.path, f"admits {block.value}, the whole internet"))
-    direction = at(resource.inputs, "type") if resource.type == _RULE else Value("ingress", "ingress")
+    direction = at(resource.inputs, "type")  # only a SecurityGroupRule has one; what others hold is ingress
     if hidden(direction) and any(answer.verdict is Verdict.VIOLATION for answer in found):
         yield unknown(direction.path)
     elif direction.value != "egress":
