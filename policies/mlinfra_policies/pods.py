@@ -207,11 +207,11 @@ class _Manifest:
         said = [at(self.place.value, "metadata.labels").value, at(spec.value, "labels").value]
         labels: Any = UNKNOWN if UNKNOWN in said else {**_mapping(said[0]), **_mapping(said[1])}
         if self.kind == "InferenceService" and labels != UNKNOWN:
-            labels["component"] = re.sub(r"\[\d+\]|\.workerSpec$", "", spec.path).rpartition(".")[2]
+            labels["component"] = spec.path.removesuffix(".workerSpec").rpartition(".")[2]
         metadata = {"labels": labels, "annotations": at(spec.value, "annotations").value}
         pod = self._pod(Value(spec.path, {} if is_absent(spec.value) else spec.value), metadata)
         models: list[Container] = []
-        if self.kind == "InferenceService" and not pod.unknown:
+        if not pod.unknown:
             found = [pod.at(name) for name in _MODELS]
             models = [
                 Container(each.path, each.value, kind="model", partial=self.partial, in_full=False)
@@ -289,7 +289,7 @@ class _Manifest:
         labels = UNKNOWN if UNKNOWN in said else {**_mapping(said[0]), **_mapping(said[1]), "spark-role": role}
         metadata = {"labels": labels, "annotations": at(own.value, "annotations").value}
         yield replace(self._pod(Value(own.path, fields), metadata), moved=moved, others=others)
-        if _is_object(template.value) and isinstance(own.value, Mapping):
+        if _is_object(template.value):
             rest: Any = UNKNOWN
             if isinstance(template.value, Mapping):
                 rest = {name: each for name, each in template.value.items() if name not in {*_LISTS, *moved}}
@@ -330,7 +330,7 @@ def _shaped(place: Value, metadata: Any) -> Iterator[tuple[Value, Any]]:
             yield place, metadata
             return
         for name, value in place.value.items():
-            if isinstance(value, (Mapping, list)) and name not in ("status", "metadata"):
+            if name not in ("status", "metadata"):
                 inner = place.value.get("metadata") if name == "spec" else metadata
                 yield from _shaped(Value(_joined(place.path, name), value), inner)
     elif isinstance(place.value, list):
@@ -358,7 +358,7 @@ def _under(outer: Value, path: str) -> list[Value]:
 
 
 def _joined(outer: str, inner: str) -> str:
-    return f"{outer}.{inner}" if outer and inner and inner[0] != "[" else outer + inner
+    return f"{outer}.{inner}" if outer and inner else outer + inner
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -14,7 +14,8 @@ POD = {"containers": [CONTAINER], "initContainers": [{"name": "fetch"}], "hostNe
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": POD}
 REPLICATED = {"template": {"spec": {"replicatedJobs": [{"template": {"spec": {"template": TEMPLATE}}}]}}}
 _REPLICATED_AT = "template.spec.replicatedJobs[0].template.spec.template.spec"
-
+TEMPLATED = "Deployment StatefulSet DaemonSet ReplicaSet Job Notebook Rollout Service"
+MODELS = "model huggingface sklearn xgboost lightgbm pmml onnx paddle pytorch tensorflow triton art"
 _CANARY_WORKER = "spec.canary[0].predictor.workerSpec"
 
 
@@ -32,19 +33,7 @@ def containers(pod: Pod) -> list[str]:
     [
         ("Pod", {"spec": POD}, "spec"),
         ("PodTemplate", {"template": TEMPLATE}, "template.spec"),
-        *(
-            (kind, {"spec": {"template": TEMPLATE}}, "spec.template.spec")
-            for kind in (
-                "Deployment",
-                "StatefulSet",
-                "DaemonSet",
-                "ReplicaSet",
-                "Job",
-                "Notebook",
-                "Rollout",
-                "Service",
-            )
-        ),
+        *((kind, {"spec": {"template": TEMPLATE}}, "spec.template.spec") for kind in TEMPLATED.split()),
         ("CronJob", {"spec": {"jobTemplate": {"spec": {"template": TEMPLATE}}}}, "spec.jobTemplate.spec.template.spec"),
         *(
             ("InferenceService", {"spec": {name: POD}}, f"spec.{name}")
@@ -142,6 +131,23 @@ def test_a_pod_is_found_in_every_carrier(kind: str, inputs: dict[str, Any], path
         ("LLMInferenceService", {"spec": {"worker": UNKNOWN}}, "spec.worker"),
         ("LLMInferenceService", {"spec": {"prefill": {"worker": UNKNOWN}}}, "spec.prefill.worker"),
         ("Unheard", {"spec": {"containers": UNKNOWN}}, "spec.containers"),
+        ("SparkApplication", {"spec": UNKNOWN}, "spec"),
+        *((kind, {"spec": UNKNOWN}, "spec") for kind in ("Notebook", "JobSet", "ClusterServingRuntime")),
+        *(("Deployment", {"kind": said, "spec": UNKNOWN}, "spec") for said in (UNKNOWN, "", ["Deployment"])),
+        *(("InferenceService", {"spec": {name: UNKNOWN}}, f"spec.{name}") for name in ("transformer", "explainer")),
+        *(
+            ("InferenceService", {"spec": {"predictor": {it: UNKNOWN}}}, f"spec.predictor.{it}")
+            for it in MODELS.split()
+        ),
+        *(("LLMInferenceService", {"spec": {name: UNKNOWN}}, f"spec.{name}") for name in ("prefill", "router")),
+        *(
+            ("LLMInferenceService", {"spec": {"router": {"scheduler": inner}}}, f"spec.router.scheduler.{name}")
+            for name, inner in (("template", {"template": UNKNOWN}), ("tokenizer", {"tokenizer": UNKNOWN}))
+        ),
+        ("LLMInferenceServiceConfig", {"spec": {"template": UNKNOWN}}, "spec.template"),
+        ("TrainJob", {"spec": {"podTemplateOverrides": UNKNOWN}}, "spec.podTemplateOverrides"),
+        ("TrainJob", {"spec": {"initializer": {"dataset": UNKNOWN}}}, "spec.initializer.dataset"),
+        ("Pod", {"spec": {"ephemeralContainers": UNKNOWN}}, "spec.ephemeralContainers"),
     ],
 )
 def test_what_is_not_known_is_one_container_that_is_not_known(kind: str, inputs: dict[str, Any], path: str) -> None:
@@ -191,17 +197,22 @@ def test_a_runtime_completes_a_worker_without_an_image() -> None:
 def test_a_pod_that_is_secret_is_not_known() -> None:
     [pod] = pods(manifest("Deployment", {"spec": {"template": {"spec": SECRET}}}))
     assert pod.unknown
-    assert containers(pod) == ["spec.template.spec"]
+    assert [(each.path, each.kind) for each in pod.containers()] == [("spec.template.spec", "container")]
+    assert pods(manifest("Experiment", {"spec": {"trialTemplate": {"trialSpec": SECRET}}}))[0].unknown
+    assert containers(pods(manifest("InferenceService", {"spec": {"predictor": SECRET}}))[0]) == ["spec.predictor"]
 
 
 def test_what_is_no_object_is_no_container() -> None:
     [pod] = pods(manifest("Pod", {"spec": {"containers": [None, "main", CONTAINER]}}))
     assert containers(pod) == ["spec.containers[2]"]
+    [pod] = pods(manifest("Unheard", {"spec": {"of": {"containers": [None, CONTAINER]}}}))
+    assert containers(pod) == ["spec.of.containers[1]"]
 
 
 def test_a_service_has_pods_even_where_it_says_nothing_of_them() -> None:
     assert [pod.path for pod in pods(manifest("LLMInferenceService", {"spec": {"model": {}}}))] == ["spec.template"]
     assert [pod.path for pod in pods(manifest("InferenceService", {"spec": {}}))] == ["spec.predictor"]
+    assert pods(manifest("LLMInferenceServiceConfig", {"spec": {"model": {}}})) == []
     assert [pod.path for pod in pods(manifest("TrainJob", {"spec": {"runtimeRef": {}}}))] == ["spec.trainer"]
 
 
@@ -237,6 +248,8 @@ def test_a_patch_of_pulumi_is_partial() -> None:
     [pod] = pods(manifest("DeploymentPatch", {"kind": "Deployment", "spec": {"template": TEMPLATE}}, "apps/v1"))
     assert pod.partial
     assert all(container.partial for container in pod.containers())
+    trial = {"trialTemplate": {"trialSpec": {"kind": "Pod", "spec": POD}}}
+    assert pods(manifest("ExperimentPatch", {"spec": trial}))[0].partial
     [pod] = pods(manifest("DeploymentPatch", {"spec": {"template": {"spec": {"hostPID": True}}}}, "apps/v1"))
     assert pod.at("hostPID").path == "spec.template.spec.hostPID"
 
@@ -304,8 +317,8 @@ def test_a_template_of_a_driver_fills_in_what_the_driver_leaves_out() -> None:
     assert main.partial
     assert (proxy.path, proxy.partial) == ("spec.driver.template.spec.containers[1]", False)
     assert init.kind == "init"
-    assert rest.partial
     assert rest.at("hostNetwork").path == "spec.driver.template.spec.hostNetwork"
+    assert (rest.partial, rest.labels["app"]) == (True, "web")
     assert containers(rest) == []
 
 
@@ -328,11 +341,30 @@ def test_a_pod_has_the_labels_of_its_template_and_of_its_controller() -> None:
     assert labels("Unheard", {"spec": {"of": TEMPLATE}}) == {"app": "web"}
     [served] = pods(manifest("Service", {"spec": {"template": UNKNOWN}}, "serving.knative.dev/v1"))
     assert served.unknown
+    [served] = pods(manifest("Service", {"spec": {"template": {"spec": POD}}}, "serving.knative.dev/v1"))
+    assert served.labels == {"serving.knative.dev/service": "web"}
     assert labels("InferenceService", {"spec": {"predictor": {"labels": {"tier": "a"}, **POD}}}) == {
         "serving.kserve.io/inferenceservice": "web",
         "component": "predictor",
         "tier": "a",
     }
+    said = {"metadata": {"name": "web", "labels": {"team": "a"}}, "spec": {"template": POD}}
+    assert labels("InferenceService", said)["team"] == "a"
+    assert labels("LLMInferenceService", said) == {"app.kubernetes.io/name": "web", "team": "a"}
+
+
+def test_a_controller_labels_pods_with_the_name() -> None:
+    for label, kinds in {
+        "batch.kubernetes.io/job-name": "Job",
+        "notebook-name": "Notebook",
+        "statefulset": "Notebook",
+        "sparkoperator.k8s.io/app-name": "SparkApplication ScheduledSparkApplication",
+        "jobset.sigs.k8s.io/jobset-name": "JobSet TrainJob",
+        "training.kubeflow.org/job-name": "PyTorchJob TFJob MPIJob XGBoostJob JAXJob",
+    }.items():
+        for kind in kinds.split():
+            found = pods(manifest(kind, {"spec": {"driver": {}, "template": {"driver": {}, "spec": POD}}}))
+            assert {pod.labels[label] for pod in found} == {"web"}
 
 
 def test_a_pod_has_the_annotations_of_its_template() -> None:
