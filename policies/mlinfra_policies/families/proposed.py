@@ -182,7 +182,7 @@ def accelerator_is_useful(resource: Resource, inspection: Inspection) -> Iterato
     names = {*tags, *(_object(notes.value) if not notes.unknown else ())}
     if any(plain(each.rpartition("/")[2]) == plain(_REASON) for each in names):
         return
-    count = total([in_pod(pod) for pod in pods(resource) if pod.path.startswith(predictor.path)], predictor.path)
+    count = total([in_pod(pod) for pod in pods(resource) if pod.path.startswith(predictor.path)])
     if count.least and not (format_.unknown or notes.unknown) and complete:
         yield violation(count.path, f"{name} runs on the CPU; the accelerator is paid for nothing")
     elif count.least or count.open:

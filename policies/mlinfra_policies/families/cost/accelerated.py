@@ -11,7 +11,7 @@ from mlinfra.policy.rule import Answer, decides, unknown, violation
 from mlinfra.policy.values import Value, at, every, is_true, number
 from mlinfra.resources import STACK_TYPE, Resource
 from mlinfra_policies.accelerators import carried, is_accelerator
-from mlinfra_policies.families.cost.amounts import compute_is, is_known
+from mlinfra_policies.families.cost.amounts import is_known
 from mlinfra_policies.families.cost.endpoints import CONFIGURATION, ENDPOINT, endpoints_of, targets_of_variant
 from mlinfra_policies.families.cost.training import TRAIN_JOB, TUNING, definitions, runtimes
 from mlinfra_policies.pods import Container, Pod, pods
@@ -72,8 +72,8 @@ def _tuning(resource: Resource, inspection: Inspection) -> Iterator[Count]:
     jobs = []
     for definition in definitions(resource):
         flexible = at(definition, "hyperParameterTuningResourceConfig")
-        own = total([*_machines(at(definition, "resourceConfig")), *_machines(flexible)], definition.path)
-        choices = [total(list(_machines(each)), each.path) for each in every(flexible, "instanceConfigs[]")]
+        own = total([*_machines(at(definition, "resourceConfig")), *_machines(flexible)])
+        choices = [total(list(_machines(each))) for each in every(flexible, "instanceConfigs[]")]
         jobs.append(largest([own, *choices]))
     if jobs:
         yield largest(jobs).times(parallel)
@@ -90,14 +90,14 @@ def _configuration(resource: Resource, inspection: Inspection) -> Iterator[Count
     endpoints = endpoints_of(resource, inspection)
     for name in ("productionVariants", "shadowProductionVariants"):
         for variant in every(resource.inputs, f"{name}[]"):
-            one = total([machine(at(variant, "instanceType")), machine(at(variant, "acceleratorType"))], variant.path)
+            one = total([machine(at(variant, "instanceType")), machine(at(variant, "acceleratorType"))])
             targets = targets_of_variant(variant, endpoints, inspection)
             numbers = [
                 at(variant, "initialInstanceCount"),
                 at(variant, "managedInstanceScaling.maxInstanceCount"),
                 *(at(target.inputs, "maxCapacity") for target in targets),
             ]
-            said = [each for each in numbers if not each.absent] or numbers[:1]
+            said = [each for each in numbers if not each.absent] or numbers
             yield largest([one.times(each) for each in said])
 
 
@@ -114,9 +114,9 @@ def _persistent_resource(resource: Resource, inspection: Inspection) -> Iterator
 
 
 def _compute(resource: Resource, inspection: Inspection) -> Iterator[Count]:
+    """Count a cluster with as many nodes as it may have, and an instance, which has no such number, once."""
     place = at(resource.inputs, "properties.properties")
-    one = machine(at(place, "vmSize"))
-    yield one if compute_is(resource, "ComputeInstance") else one.times(at(place, "scaleSettings.maxNodeCount"))
+    yield machine(at(place, "vmSize")).times(at(place, "scaleSettings.maxNodeCount"))
 
 
 def _deployment(resource: Resource, inspection: Inspection) -> Iterator[Count]:
@@ -147,16 +147,15 @@ def _train_job(resource: Resource, inspection: Inspection) -> Iterator[Count]:
     nodes = at(resource.inputs, "spec.trainer.numNodes")
     known = runtimes(resource, inspection)
     policies = [at(runtime.inputs, "spec.mlPolicy.numNodes") for runtime in known]
-    own = total([in_pod(pod) for pod in pods(resource)], "spec.trainer.resourcesPerNode")
-    if at(resource.inputs, "spec.trainer.resourcesPerNode").absent and known:
-        own = total([in_pod(pod) for runtime in known for pod in pods(runtime)], own.path)
-    yield own.times(policies[0] if nodes.absent and policies else nodes)
+    described = known if known and at(resource.inputs, "spec.trainer.resourcesPerNode").absent else [resource]
+    node = total([in_pod(pod) for each in described for pod in pods(each)])
+    yield node.times(policies[0] if nodes.absent and policies else nodes)
 
 
 def _experiment(resource: Resource, inspection: Inspection) -> Iterator[Count]:
     """Count a trial as often as trials may run at a time; Katib's default is three."""
     nodes = at(resource.inputs, "spec.trialTemplate.trialSpec.spec.trainer.numNodes")
-    trial = total(list(_workload(resource, inspection)), "spec.trialTemplate.trialSpec")
+    trial = total(list(_workload(resource, inspection)))
     yield trial.times(nodes).times(at(resource.inputs, "spec.parallelTrialCount"), 3)
 
 
@@ -173,11 +172,10 @@ def _spark(resource: Resource, inspection: Inspection) -> Iterator[Count]:
 def _workload(resource: Resource, inspection: Inspection) -> Iterator[Count]:
     """Count each pod as often as what stands around its template says: `replicas` or `parallelism`."""
     for pod in pods(resource):
-        count, path = in_pod(pod), pod.path
-        while path.endswith((".template.spec", ".template")):
-            path = path.removesuffix(".spec").removesuffix(".template")
+        count = in_pod(pod)
+        for template in re.finditer(r"\.template(?=(\.spec|\.template)*$)", pod.path):
             for name in ("replicas", "parallelism"):
-                found = at(_around(resource, path), name)
+                found = at(_around(resource, pod.path[: template.start()]), name)
                 count = count if isinstance(found.value, Mapping) else count.times(found)
         yield count
 
@@ -186,7 +184,7 @@ def in_pod(pod: Pod) -> Count:
     """Return what the containers of a pod ask for; those that run before the others share with them."""
     containers = [(each.kind == "init", _in_container(each)) for each in pod.containers()]
     first, together = ([count for init, count in containers if init is which] for which in (True, False))
-    return largest([total(together, pod.path), *first])
+    return largest([total(together), *first])
 
 
 def _in_container(container: Container) -> Count:
@@ -197,7 +195,7 @@ def _in_container(container: Container) -> Count:
             found.append(Count(0, asked.path, unknown(asked.path)))
         elif isinstance(asked.value, Mapping):
             kinds = [at(asked, f"['{key}']") for key in asked.value if is_accelerator(str(key))]
-            found.append(total([_quantity(kind) for kind in kinds], asked.path))
+            found.append(total([_quantity(kind) for kind in kinds]))
     return largest(found)
 
 
@@ -265,12 +263,14 @@ def stack_is_bounded(resource: Resource, inspection: Inspection) -> Iterator[Ans
 def used_by(resource: Resource, inspection: Inspection) -> Count:
     """Return how many accelerators a resource can use at the same time."""
     counter = next(counter for token, counter in _COUNTERS.items() if matches(resource.type, token))
-    return total(list(counter(resource, inspection)), "")
+    return total(list(counter(resource, inspection)))
 
 
-def total(counts: Sequence[Count], path: str) -> Count:
-    """Return the sum, with the path of the largest; `path` where there is nothing."""
-    most = largest(counts or [Count(0, path)])
+def total(counts: Sequence[Count]) -> Count:
+    """Return the sum, with the path of the largest."""
+    if not counts:
+        return Count(0, "")
+    most = largest(counts)
     return Count(sum(count.least for count in counts), most.path, most.open)
 
 
