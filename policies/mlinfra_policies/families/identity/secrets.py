@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -84,7 +83,7 @@ def secrets_in_pods(workload: Resource, inspection: Inspection) -> Iterator[Answ
 def _unless_marked(resource: Resource, answers: Iterable[Answer]) -> Iterator[Answer]:
     """Yield answers without those on inputs that the program marks secret as a whole: nothing stands there plainly."""
     for answer in answers:
-        if resource.inputs.get(re.split(r"[.\[]", answer.path, maxsplit=1)[0]) != SECRET:
+        if resource.inputs.get(answer.path) != SECRET:
             yield answer
 
 

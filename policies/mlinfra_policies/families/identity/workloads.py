@@ -109,9 +109,8 @@ def _is(subject: Value, binding: Resource, account: Value, workload: Resource, i
 
 def _meant(name: Value, resource: Resource, inspection: Inspection) -> set[str]:
     """Return by what names and URNs an input means a service account; none where nobody knows."""
-    if hidden(name):
-        found = sources(name, resource, inspection, _ACCOUNT)
-    else:
-        found = inspection.named(name.value, "metadata.name", _ACCOUNT)
-    names = [name, *(at(each.inputs, "metadata.name") for each in found)]
+    if not hidden(name):
+        return {str(name.value)}
+    found = sources(name, resource, inspection, _ACCOUNT)
+    names = [at(each.inputs, "metadata.name") for each in found]
     return {each.urn for each in found} | {str(each.value) for each in names if not (hidden(each) or each.absent)}
