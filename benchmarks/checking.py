@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from measuring import Result, Spent, cpu, in_turn, installed, ratios, spend, variables, wall
@@ -126,6 +127,7 @@ def _resources() -> Iterator[Resource]:
         for rule in rules()
         for example in examples(rule.id)
     ]
+    Random(0).shuffle(sets)  # else the first thousand would be of a few families, and no sample of the rest
     for turn in count():
         for suffix, made in sets:
             names = _names(made)

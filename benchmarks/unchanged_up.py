@@ -43,16 +43,22 @@ def run() -> Iterator[Result]:
             spent = in_turn(
                 {
                     "mlinfra": partial(spend, ours, folder, environment),
-                    "pulumi": partial(spend, theirs, folder, plain),
+                    "pulumi": partial(spend, [*theirs, "--policy-pack", "policies"], folder, plain),
+                    "without rules": partial(spend, theirs, folder, plain),
                 },
                 ROUNDS,
             )
-    in_wall, in_cpu = ratios(spent["mlinfra"], spent["pulumi"])
-    yield Result(
-        "mlinfra up without a change",
-        f"{wall(spent['mlinfra']):.2f} s ({cpu(spent['mlinfra']):.2f} s CPU)",
-        f"pulumi up with preview {wall(spent['pulumi']):.2f} s ({cpu(spent['pulumi']):.2f} s CPU)",
-        f"{in_wall:.2f} (CPU {in_cpu:.2f})",
-        f"≤ {AIM}",
-        in_wall <= AIM,
-    )
+    # the aim is for the same work: a preview with the rules, then the update with them
+    for peer, said, aim in (
+        ("pulumi", "with preview and pack", AIM),
+        ("without rules", "with preview, no rules", None),
+    ):
+        in_wall, in_cpu = ratios(spent["mlinfra"], spent[peer])
+        yield Result(
+            "mlinfra up without a change",
+            f"{wall(spent['mlinfra']):.2f} s ({cpu(spent['mlinfra']):.2f} s CPU)",
+            f"pulumi up {said} {wall(spent[peer]):.2f} s ({cpu(spent[peer]):.2f} s CPU)",
+            f"{in_wall:.2f} (CPU {in_cpu:.2f})",
+            f"≤ {aim}" if aim else "-",
+            in_wall <= aim if aim else None,
+        )
