@@ -8,11 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlinfra.resources import SECRET, UNKNOWN
 
 _STEP = re.compile(r"\.?(?:\['(?P<quoted>[^']*)'\]|(?P<every>\[\]|\{\})|(?P<name>[^.\[\]{}]+))")
+
+
+class _Keys(NamedTuple):
+    """Keys of objects, each below the one before, and the paths down to them, the empty one first."""
+
+    names: tuple[str, ...]
+    written: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,19 +64,10 @@ def at(inputs: Any, path: str) -> Value:
     Below an unknown or a secret value everything is unknown; below something that is no object there is nothing.
     `inputs` may be a value that was found before: its path goes on.
     """
-    if isinstance(inputs, Value):
-        [found] = every(inputs, path)
-        return found
-    keys, written = _keys(path)
-    value = inputs
-    for number, key in enumerate(keys):
-        if isinstance(value, dict):
-            value = value.get(key)
-        elif is_unknown(value) or value == SECRET:
-            return Value(written[number], UNKNOWN)
-        else:
-            value = value.get(key) if isinstance(value, Mapping) else None
-    return Value(written[-1], value)
+    keys, deeper = _parsed(path)
+    if deeper:
+        raise ValueError(f"{path!r} may mean several values; use every()")
+    return _below(inputs, keys)
 
 
 def every(inputs: Any, path: str) -> list[Value]:
@@ -78,9 +76,10 @@ def every(inputs: Any, path: str) -> list[Value]:
     Where the list is absent there is nothing; an unknown list is one unknown value, under the list's own path.
     Without `[]` and `{}` there is always exactly one. `inputs` may be a value that was found before: its path goes on.
     """
-    found = [inputs if isinstance(inputs, Value) else Value("", inputs)]
-    for step in _steps(path):
-        found = [inner for outer in found for inner in _below(outer, step)]
+    keys, deeper = _parsed(path)
+    found = [_below(inputs, keys)]
+    for mark, keys in deeper:
+        found = [_below(item, keys) for outer in found for item in _items(outer, mark)]
     return found
 
 
@@ -106,40 +105,57 @@ def is_false(value: Any) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _keys(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the keys of a path without lists, and the path down to each of them."""
-    keys = tuple(step[1:] for step in _steps(path) if step[0] == ".")
-    if len(keys) != len(_steps(path)):
-        raise ValueError(f"{path!r} may mean several values; use every()")
-    return keys, tuple(accumulate(keys, _joined, initial=""))
-
-
-@lru_cache(maxsize=4096)
-def _steps(path: str) -> tuple[str, ...]:
-    steps, end = [], 0
+def _parsed(path: str) -> tuple[_Keys, tuple[tuple[str, _Keys], ...]]:
+    """Return the keys that a path begins with, and each `[]` or `{}` of it with the keys that follow."""
+    marks: list[str] = []
+    runs: list[list[str]] = [[]]
+    end = 0
     for match in _STEP.finditer(path):
         if match.start() != end:
             break
         end = match.end()
-        steps.append(match["every"] or f".{match['quoted'] if match['quoted'] is not None else match['name']}")
+        if match["every"]:
+            marks.append(match["every"])
+            runs.append([])
+        else:
+            runs[-1].append(match["name"] if match["quoted"] is None else match["quoted"])
     if end != len(path):
         raise ValueError(f"{path!r} is no path: cannot read {path[end:]!r}")
-    return tuple(steps)
+    first, *others = (_Keys(tuple(run), tuple(accumulate(run, _joined, initial=""))) for run in runs)
+    return first, tuple(zip(marks, others, strict=True))
 
 
-def _below(outer: Value, step: str) -> list[Value]:
+def _below(inputs: Any, keys: _Keys) -> Value:
+    path, value = (inputs.path, inputs.value) if isinstance(inputs, Value) else ("", inputs)
+    names, written = keys
+    down = written[-1]
+    for number, name in enumerate(names):
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif value is None:
+            break
+        elif value in (UNKNOWN, SECRET):
+            value, down = UNKNOWN, written[number]
+            break
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else None
+    if path and down:
+        return Value(f"{path}{down}" if down[0] == "[" else f"{path}.{down}", value)
+    return Value(path or down, value)
+
+
+def _items(outer: Value, mark: str) -> list[Value]:
     value = outer.value
-    if is_unknown(value) or value == SECRET:
+    if value is None:
+        return []
+    if value in (UNKNOWN, SECRET):
         return [Value(outer.path, UNKNOWN)]
-    if step == "[]":
+    if mark == "[]":
         items = value if isinstance(value, list) else []
         return [Value(f"{outer.path}[{number}]", item) for number, item in enumerate(items)]
-    if step == "{}":
-        fields = value if isinstance(value, Mapping) else {}
-        # such as __defaults, which bridged providers write into every object: bookkeeping
-        return [Value(_joined(outer.path, key), item) for key, item in fields.items() if key[:2] != "__"]
-    key = step[1:]
-    return [Value(_joined(outer.path, key), value.get(key) if isinstance(value, Mapping) else None)]
+    fields = value if isinstance(value, Mapping) else {}
+    # such as __defaults, which bridged providers write into every object: bookkeeping
+    return [Value(_joined(outer.path, key), item) for key, item in fields.items() if key[:2] != "__"]
 
 
 def _joined(path: str, key: str) -> str:
