@@ -9,17 +9,16 @@ absence says nothing (see `Pod.partial`), only a bad value counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Answer, decides, unknown, violation
-from mlinfra.policy.values import Value, at, is_false, is_true, number
+from mlinfra.policy.values import Value, is_false, is_true, number
 from mlinfra.resources import Resource
 from mlinfra_policies import namespaces
 from mlinfra_policies.demands import Holds, demand, hidden, says
+from mlinfra_policies.network_policies import network_policies
 from mlinfra_policies.pods import Container, Pod, pods
-from mlinfra_policies.selectors import selects
 
 ANY = "kubernetes:*"
 
@@ -44,7 +43,6 @@ _SAFE_SYSCTLS = frozenset(
 )
 """Kubernetes' safe set: https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/ (1.32)."""
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
-_NETWORK_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 _UNCONFINED = says("Unconfined")
 
 
@@ -180,22 +178,16 @@ def own_namespace_with_a_network_policy(resource: Resource, inspection: Inspecti
 def _is_covered(pod: Pod, resource: Resource, namespace: str | Resource, inspection: Inspection) -> bool | None:
     """Whether a network policy of the plan selects a resource's pods; None where that is not known."""
     answers = [False if inspection.complete else None]
-    for policy, its_namespace in _policies(inspection):
-        there = namespaces.alike(namespace, its_namespace)
+    for policy in network_policies(inspection):
+        there = namespaces.alike(namespace, policy.namespace)
         if there is not False:
-            selected = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
-            if selected is None and inspection.comes_only_from(policy, "spec", resource.type):
-                selected = resource in inspection.sources(policy, "spec")
+            selected = policy.selects(pod, resource, inspection)
+            if selected and there:
+                return True
             if selected is False and pod.partial:
                 selected = None
             answers.append(there if selected else selected)
-    return True if True in answers else None if None in answers else False
-
-
-@lru_cache(maxsize=1)
-def _policies(inspection: Inspection) -> Sequence[tuple[Resource, str | Resource | None]]:
-    """Return the network policies of a plan with their namespaces; asked for each pod of it."""
-    return [(policy, namespaces.of(policy, inspection)) for policy in inspection.of(_NETWORK_POLICY)]
+    return None if None in answers else False
 
 
 def _volume(volume: Value) -> Iterator[Answer]:

@@ -13,10 +13,9 @@ from mlinfra.resources import Resource
 from mlinfra_policies import namespaces
 from mlinfra_policies.demands import hidden
 from mlinfra_policies.families.network.exposure import any_address
-from mlinfra_policies.pods import Pod, pods
-from mlinfra_policies.selectors import selects
+from mlinfra_policies.network_policies import NetworkPolicy, network_policies
+from mlinfra_policies.pods import pods
 
-_POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 _PATH = "metadata.namespace"
 
 
@@ -41,9 +40,9 @@ def egress_of_a_service(service: Resource, inspection: Inspection) -> Iterator[A
     for pod in pods(service):
         here = namespaces.of(service, inspection)
         found = [
-            _Policy(policy.name, _all([there, _chosen(pod, service, policy, inspection), on_egress]), free)
-            for policy, namespace, on_egress, free in _policies(inspection)
-            if (there := namespaces.alike(namespace, here)) is not False
+            _Policy(policy.resource.name, _all([there, policy.selects(pod, service, inspection), on_egress]), free)
+            for policy, on_egress, free in _policies(inspection)
+            if (there := namespaces.alike(policy.namespace, here)) is not False
         ]
         yield from _judged(found, inspection.complete)
 
@@ -64,27 +63,16 @@ def _judged(policies: list[_Policy], complete: bool) -> Iterator[Answer]:
 
 
 @lru_cache(maxsize=1)
-def _policies(inspection: Inspection) -> Sequence[tuple[Resource, str | Resource | None, bool | None, bool | None]]:
-    """Return each network policy with its namespace, whether it is on egress, and whether what it allows is everything.
+def _policies(inspection: Inspection) -> Sequence[tuple[NetworkPolicy, bool | None, bool | None]]:
+    """Return the network policies that are or may be on egress, whether they are, and whether they allow everything.
 
     Asked for each service of a plan.
     """
     return [
-        (
-            policy,
-            namespaces.of(policy, inspection),
-            _is_on_egress(policy),
-            _any([_is_free(rule) for rule in every(policy.inputs, "spec.egress[]")]),
-        )
-        for policy in inspection.of(_POLICY)
+        (policy, on_egress, _any([_is_free(rule) for rule in every(policy.resource.inputs, "spec.egress[]")]))
+        for policy in network_policies(inspection)
+        if (on_egress := _is_on_egress(policy.resource)) is not False
     ]
-
-
-def _chosen(pod: Pod, service: Resource, policy: Resource, inspection: Inspection) -> bool | None:
-    chosen = selects(at(policy.inputs, "spec.podSelector").value, pod.labels)
-    if chosen is None and inspection.comes_only_from(policy, "spec", service.type):
-        return service in inspection.sources(policy, "spec")
-    return chosen
 
 
 def _is_on_egress(policy: Resource) -> bool | None:

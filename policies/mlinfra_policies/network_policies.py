@@ -1,0 +1,46 @@
+"""The network policies of a plan, and whether they select pods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mlinfra.policy.inspection import Inspection
+from mlinfra.policy.values import at
+from mlinfra.resources import Resource
+from mlinfra_policies import namespaces
+from mlinfra_policies.pods import Pod
+from mlinfra_policies.selectors import selects
+
+_TYPE = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+
+
+@dataclass(frozen=True)
+class NetworkPolicy:
+    """A network policy with its namespace, which is None where it is not known."""
+
+    resource: Resource
+    namespace: str | Resource | None
+
+    def selects(self, pod: Pod, of: Resource, inspection: Inspection) -> bool | None:
+        """Whether it selects a pod of a resource in its namespace; None where that is not known."""
+        chosen = selects(at(self.resource.inputs, "spec.podSelector").value, pod.labels)
+        if chosen is None and inspection.comes_only_from(self.resource, "spec", of.type):
+            return of in inspection.sources(self.resource, "spec")
+        return chosen
+
+
+@lru_cache(maxsize=1)
+def network_policies(inspection: Inspection) -> Sequence[NetworkPolicy]:
+    """Return the network policies of a plan; of those that do the same in the same namespace, the first.
+
+    Asked for each pod of a plan: its time is that of all pods times these policies.
+    """
+    found: dict[tuple[str, ...], NetworkPolicy] = {}
+    for resource in inspection.of(_TYPE):
+        policy = NetworkPolicy(resource, namespaces.of(resource, inspection))
+        place = policy.namespace.urn if isinstance(policy.namespace, Resource) else repr(policy.namespace)
+        spec = at(resource.inputs, "spec").value
+        found.setdefault((place, repr(spec), *resource.property_dependencies.get("spec", ())), policy)
+    return list(found.values())
