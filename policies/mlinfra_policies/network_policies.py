@@ -11,7 +11,7 @@ from mlinfra.policy.values import at
 from mlinfra.resources import Resource
 from mlinfra_policies import namespaces
 from mlinfra_policies.pods import Pod
-from mlinfra_policies.selectors import selects
+from mlinfra_policies.selectors import Selector, read
 
 _TYPE = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 
@@ -22,10 +22,11 @@ class NetworkPolicy:
 
     resource: Resource
     namespace: str | Resource | None
+    selector: Selector
 
     def selects(self, pod: Pod, of: Resource, inspection: Inspection) -> bool | None:
         """Whether it selects a pod of a resource in its namespace; None where that is not known."""
-        chosen = selects(at(self.resource.inputs, "spec.podSelector").value, pod.labels)
+        chosen = self.selector.selects(pod.labels)
         if chosen is None and inspection.comes_only_from(self.resource, "spec", of.type):
             return of in inspection.sources(self.resource, "spec")
         return chosen
@@ -39,8 +40,10 @@ def network_policies(inspection: Inspection) -> Sequence[NetworkPolicy]:
     """
     found: dict[tuple[str, ...], NetworkPolicy] = {}
     for resource in inspection.of(_TYPE):
-        policy = NetworkPolicy(resource, namespaces.of(resource, inspection))
-        place = policy.namespace.urn if isinstance(policy.namespace, Resource) else repr(policy.namespace)
-        spec = at(resource.inputs, "spec").value
-        found.setdefault((place, repr(spec), *resource.property_dependencies.get("spec", ())), policy)
+        namespace = namespaces.of(resource, inspection)
+        place = namespace.urn if isinstance(namespace, Resource) else repr(namespace)
+        alike = (place, repr(at(resource.inputs, "spec").value), *resource.property_dependencies.get("spec", ()))
+        if alike not in found:
+            selector = read(at(resource.inputs, "spec.podSelector").value)
+            found[alike] = NetworkPolicy(resource, namespace, selector)
     return list(found.values())

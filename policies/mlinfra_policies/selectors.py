@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mlinfra.policy.values import at, every, is_unknown
 
 
-def selects(selector: Any, labels: Any) -> bool | None:
-    """Whether a label selector (`matchLabels`, `matchExpressions`) selects labels; None where it is not known.
+@dataclass(frozen=True)
+class Selector:
+    """A label selector, read once for all the labels that it is compared with."""
+
+    demands: Sequence[tuple[Any, Any, Sequence[Any]]]
+    """Key, operator and values of each of its demands."""
+    unsure: bool
+    """Whether there may be other demands."""
+
+    def selects(self, labels: Any) -> bool | None:
+        """Whether it selects labels; None where that is not known."""
+        answers = [_holds(key, operator, values, labels) for key, operator, values in self.demands]
+        return False if False in answers else None if self.unsure or None in answers else True
+
+
+def read(selector: Any) -> Selector:
+    """Return a label selector (`matchLabels`, `matchExpressions`) as it stands in a resource.
 
     An empty selector selects everything; so does an absent one, where a caller does not know better.
     """
-    if is_unknown(selector):
-        return None
-    labelled = at(selector, "matchLabels").value
-    answers = [_holds(key, "In", [value], labels) for key, value in _mapping(labelled).items()]
+    labels = at(selector, "matchLabels")
+    demands = [(key, "In", [value]) for key, value in _mapping(labels.value).items()]
     for expression in every(selector, "matchExpressions[]"):
         key, operator, values = (at(expression.value, name).value for name in ("key", "operator", "values"))
-        answers.append(_holds(key, operator, values if isinstance(values, list) else [values], labels))
-    if is_unknown(labelled):
-        answers.append(None)
-    return False if False in answers else None if None in answers else True
+        demands.append((key, operator, values if isinstance(values, list) else [values]))
+    return Selector(demands, labels.unknown)
 
 
-def _holds(key: Any, operator: Any, values: list[Any], labels: Any) -> bool | None:
+def selects(selector: Any, labels: Any) -> bool | None:
+    """Whether a label selector, as it stands in a resource, selects labels; None where that is not known."""
+    return read(selector).selects(labels)
+
+
+def _holds(key: Any, operator: Any, values: Sequence[Any], labels: Any) -> bool | None:
     if is_unknown(labels) or is_unknown(key) or is_unknown(operator):
         return None
     found = _mapping(labels)
