@@ -15,7 +15,7 @@ from mlinfra_policies.azure import said_of_each
 from mlinfra_policies.families.cost.endpoints import endpoints_of, targets_of_variant
 from mlinfra_policies.pods import pods
 from mlinfra_policies.production import production_only
-from mlinfra_policies.selectors import selects
+from mlinfra_policies.selectors import read
 from mlinfra_policies.storage import DATASET, datasets
 
 _AZURE = "azure-native:machinelearningservices"
@@ -180,11 +180,15 @@ def _chosen(inspection: Inspection) -> Mapping[str, Sequence[tuple[Resource, boo
             labelled.setdefault(label, []).append(workload)
     found: dict[str, list[tuple[Resource, bool]]] = {}
     for budget in inspection.of(_DISRUPTION_BUDGET):
+        selector = at(budget.inputs, "spec.selector")
+        if selector.absent:
+            continue  # it selects nothing; an empty one selects all (policy/v1)
+        selects, space = read(selector.value).selects, _namespace(budget)
         wanted = at(budget.inputs, "spec.selector.matchLabels").value
         pairs = _pairs(wanted) if isinstance(wanted, Mapping) else []
         candidates = [[*labelled.get(pair, ()), *labelled.get(UNKNOWN, ())] for pair in pairs]
         for workload in min(candidates, key=len, default=workloads):
-            answer = _selects(budget, workload)
+            answer = _within(space, workload, next((selects(pod.labels) for pod in pods(workload)), None))
             if answer is not False:
                 found.setdefault(budget.urn, []).append((workload, answer is True))
                 found.setdefault(workload.urn, []).append((budget, answer is True))
@@ -201,19 +205,14 @@ def _pairs(labels: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key, value) for key, value in labels.items() if isinstance(value, str) and value != UNKNOWN]
 
 
-def _selects(budget: Resource, workload: Resource) -> bool | None:
-    """Whether a disruption budget selects a workload's pods, in its namespace; None where that is not known.
-
-    No selector selects nothing; an empty one selects all (policy/v1).
-    """
-    selector = at(budget.inputs, "spec.selector")
-    if selector.absent:
+def _within(space: Any, workload: Resource, answer: bool | None) -> bool | None:
+    """Return an answer for a workload if that is in a namespace, else False; None where it may be."""
+    if answer is False:
         return False
-    answer = next((selects(selector.value, pod.labels) for pod in pods(workload)), None)
-    spaces = [_namespace(budget), _namespace(workload)]
+    spaces = [space, _namespace(workload)]
     if spaces[0] == spaces[1]:
         return answer
-    return None if UNKNOWN in spaces and answer is not False else False
+    return None if UNKNOWN in spaces else False
 
 
 def _namespace(resource: Resource) -> Any:
