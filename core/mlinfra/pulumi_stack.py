@@ -6,6 +6,7 @@ created), and it asks the engine three more times per operation; one `pulumi up`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -110,7 +112,8 @@ class PulumiStack:
             MlinfraError: the program or the engine failed.
         """
         self.init()
-        done = self._run(["preview", "--json", "--show-sames", *_PACK, "--stack", self.name])
+        with self._rules() as rules:
+            done = self._run(["preview", "--json", "--show-sames", *_PACK, "--stack", self.name], rules)
         try:
             found: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -129,7 +132,8 @@ class PulumiStack:
             MlinfraError: anything failed; the next `up` goes on from there.
         """
         self.init()
-        return self._operate(["up", "--yes", "--skip-preview=false", *_PACK], watch)
+        with self._rules() as rules:
+            return self._operate(["up", "--yes", "--skip-preview=false", *_PACK], watch, rules)
 
     def refresh(self, watch: Watch) -> Outcome:
         """Bring the state in line with what is really there.
@@ -162,18 +166,30 @@ class PulumiStack:
         """Remove the empty Pulumi stack itself."""
         self._run(["stack", "rm", self.name, "--yes", "--preserve-config"])
 
-    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    @contextlib.contextmanager
+    def _rules(self) -> Iterator[Mapping[str, str]]:
+        """Judge what the engine asks about; yields the variable by which the pack tells it where."""
+        from mlinfra.policy.analyzer import serving
+
+        with serving(self._repository.root) as port:
+            yield {"MLINFRA_RULES_PORT": str(port)}
+
+    def _run(
+        self, arguments: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[str]:
         self._free_dead_locks()
         return subprocess.run(
             [str(self._engine.path), *arguments, "--non-interactive"],
             cwd=self._repository.root,
-            env={**os.environ, **self.variables()},
+            env={**os.environ, **self.variables(), **more},
             capture_output=True,
             text=True,
             check=False,
         )
 
-    def _operate(self, arguments: Sequence[str], watch: Watch) -> Outcome:
+    def _operate(
+        self, arguments: Sequence[str], watch: Watch, more: Mapping[str, str] = MappingProxyType({})
+    ) -> Outcome:
         self._free_dead_locks()
         started = time.monotonic()
         outcome = Outcome()
@@ -185,7 +201,7 @@ class PulumiStack:
                 process = subprocess.Popen(
                     [*command, "--suppress-progress", "--color", "never", "--event-log", str(log)],
                     cwd=self._repository.root,
-                    env={**os.environ, **self.variables()},
+                    env={**os.environ, **self.variables(), **more},
                     stdin=subprocess.DEVNULL,
                     stdout=errors,
                     stderr=subprocess.STDOUT,

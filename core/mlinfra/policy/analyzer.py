@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         return empty_pb2.Empty()
 
     def ConfigureStack(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Learn which stack it is, and how strict its environment's file is."""
+        """Learn which stack it is, and how strict its environment's file is; a preview and an update each begin so."""
+        self._inputs = {}
         self._stack = request.stack
         try:
             self._environment = _environment(self._root, request.stack)
@@ -149,6 +151,26 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         )
 
 
+@contextmanager
+def serving(root: Path) -> Iterator[int]:
+    """Serve the rules of a repository on this machine, at the port that is given, until the block ends.
+
+    Raises:
+        Problems: all problems of the rules.
+    """
+    server = grpc.server(
+        ThreadPoolExecutor(4),
+        options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
+    )
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(root), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(None)
+
+
 def serve() -> None:
     """Serve the rules until the engine ends this process; the port goes to stdout, as the engine expects.
 
@@ -156,24 +178,16 @@ def serve() -> None:
     """
     root = Path(os.environ.get("MLINFRA_REPOSITORY") or Path.cwd().parent)
     try:
-        analyzer = Analyzer(root)
+        with serving(root) as port:
+            sys.stdout.write(f"{port}\n")
+            sys.stdout.flush()
+            while True:
+                time.sleep(3600)
     except MlinfraError as error:
         sys.stderr.write(f"{_told(error)}\n")
         sys.exit(1)
-    server = grpc.server(
-        ThreadPoolExecutor(4),
-        options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
-    )
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    try:
-        while True:
-            time.sleep(3600)
     except KeyboardInterrupt:
-        server.stop(0)
+        return
 
 
 def _environment(root: Path, stack: str) -> Environment | None:
