@@ -247,6 +247,7 @@ def _top(path: str) -> str:
     return re.split(r"[.\[{]", path, maxsplit=1)[0]
 
 
+@lru_cache(maxsize=65536)
 def plain(name: str) -> str:
     """Return a tag's name as names are compared: without case and without `-`, `_` and spaces."""
     return re.sub(r"[-_ ]", "", name).lower()

@@ -16,13 +16,13 @@ _STEP = re.compile(r"\.?(?:\['(?P<quoted>[^']*)'\]|(?P<every>\[\]|\{\})|(?P<name
 
 
 class _Keys(NamedTuple):
-    """Keys of objects, each below the one before, and the paths down to them, the empty one first."""
+    """Keys of objects, each below the one before it, with the path above each, and the path down to the last."""
 
-    names: tuple[str, ...]
-    written: tuple[str, ...]
+    steps: tuple[tuple[str, str], ...]
+    down: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """What stands at a path, with the path as a person writes it: `productionVariants[0].instanceType`.
 
@@ -121,21 +121,25 @@ def _parsed(path: str) -> tuple[_Keys, tuple[tuple[str, _Keys], ...]]:
             runs[-1].append(match["name"] if match["quoted"] is None else match["quoted"])
     if end != len(path):
         raise ValueError(f"{path!r} is no path: cannot read {path[end:]!r}")
-    first, *others = (_Keys(tuple(run), tuple(accumulate(run, _joined, initial=""))) for run in runs)
+    first, *others = map(_keys, runs)
     return first, tuple(zip(marks, others, strict=True))
+
+
+def _keys(names: list[str]) -> _Keys:
+    *above, down = accumulate(names, _joined, initial="")
+    return _Keys(tuple(zip(names, above, strict=True)), down)
 
 
 def _below(inputs: Any, keys: _Keys) -> Value:
     path, value = (inputs.path, inputs.value) if isinstance(inputs, Value) else ("", inputs)
-    names, written = keys
-    down = written[-1]
-    for number, name in enumerate(names):
+    steps, down = keys
+    for name, above in steps:
         if isinstance(value, dict):
             value = value.get(name)
         elif value is None:
             break
         elif value in (UNKNOWN, SECRET):
-            value, down = UNKNOWN, written[number]
+            value, down = UNKNOWN, above
             break
         else:
             value = value.get(name) if isinstance(value, Mapping) else None
