@@ -118,6 +118,8 @@ def _shown(ours: Sequence[Spent], theirs: Sequence[Spent]) -> str:
 
 
 _TYPE = "kubernetes:apps/v1:Deployment"
+_NAMES = ("name", "id", "metadata.name", "bucket", "accountName")
+"""Where a resource says what it is called. No two buckets or storage accounts of a cloud are called the same."""
 
 
 def _resources() -> Iterator[Resource]:
@@ -136,8 +138,9 @@ def _resources() -> Iterator[Resource]:
 
 def _names(made: Sequence[Resource]) -> re.Pattern[str]:
     """Return a pattern of what the resources of an example are called, and call each other by."""
-    said = [at(resource.inputs, path).value for resource in made for path in ("name", "id", "metadata.name")]
-    names = {resource.name for resource in made} | {name for name in said if isinstance(name, str) and len(name) > 2}
+    said = [at(resource.inputs, path) for resource in made for path in _NAMES]
+    known = {each.value for each in said if isinstance(each.value, str) and len(each.value) > 2 and not each.hidden}
+    names = {resource.name for resource in made} | known
     return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?![\w-])")
 
 
