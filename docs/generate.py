@@ -16,6 +16,7 @@ from mlinfra.environment import environment_schema
 from mlinfra.expectations import expected
 from mlinfra.testing.features import shipped_targets, support_table
 from mlinfra_cli.commands import app
+from mlinfra_policies.catalogue import decisions
 from mlinfra_policies.reference import pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,6 +97,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/targets.md": targets,
     "docs/commands.md": commands,
     "docs/changes.md": plans,
+    "policies/mlinfra_policies/decisions.json": decisions,
     **{f"docs/{name}": partial(pages().__getitem__, name) for name in pages()},
 }
 """What is generated, by its path in the repository."""

@@ -126,8 +126,9 @@ def _last(cost: Cost) -> Iterator[Any]:
             (f"{left_out} that nothing changes in are not in this preview: --show-sames prints them", "attention")
         )
     free = len({resource.urn for resource, _ in cost.estimate.free})
-    gratis = f"; {counted(free, 'resource')} free of charge" if free else ""
-    yield text((f"list prices as of {cost.estimate.prices_as_of}{gratis}", "quiet"))
+    dated = f"list prices as of {cost.estimate.prices_as_of}" if cost.estimate.prices_as_of else ""
+    gratis = f"{counted(free, 'resource')} free of charge" if free else ""
+    yield text(("; ".join(filter(None, [dated, gratis])), "quiet"))
 
 
 def _of_part(alternative: Alternative, part: str) -> Cell:

@@ -17,23 +17,36 @@ from mlinfra_policies import families
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """Return the shipped rules in the catalogue's order."""
+    """Return the shipped rules in the catalogue's order; a function is imported when it has something to judge."""
     decisions: dict[str, list[Decision]] = {}
-    for module in _modules(families):
-        for function in vars(module).values():
-            if getattr(function, "__module__", None) == module.__name__:
-                for decision in getattr(function, "decisions", ()):
-                    decisions.setdefault(decision.rule, []).append(decision)
-    made = tuple(_rule(entry, tuple(decisions.pop(entry["id"], ()))) for entry in entries())
-    assert not decisions, f"decided, and not in the catalogue: {sorted(decisions)}"
-    return made
+    for rule, function, *types in _read("decisions.json"):
+        decisions.setdefault(rule, []).append(Decision(rule, tuple(types), f"{families.__name__}.{function}"))
+    return tuple(_rule(entry, tuple(decisions.get(entry["id"], ()))) for entry in entries())
+
+
+def decisions() -> str:
+    """Return what `decisions.json` must hold: each rule, the function that decides it, and on which types."""
+    found = [
+        [decision.rule, f"{module.__name__.removeprefix(families.__name__)[1:]}:{name}", *decision.types]
+        for module in _modules(families)
+        for name, function in vars(module).items()
+        if getattr(function, "__module__", None) == module.__name__
+        for decision in getattr(function, "decisions", ())
+    ]
+    unknown = sorted({rule for rule, *_ in found} - {entry["id"] for entry in entries()})
+    assert not unknown, f"decided, and not in the catalogue: {unknown}"
+    return "[\n" + ",\n".join(json.dumps(item) for item in found) + "\n]\n"
 
 
 @cache
 def entries() -> tuple[Mapping[str, Any], ...]:
     """Return what the catalogue says of each rule."""
-    read = json.loads(files("mlinfra_policies").joinpath("catalogue.json").read_text(encoding="utf-8"))
+    read = _read("catalogue.json")
     return (*read["rules"], *read["proposed_rules"])
+
+
+def _read(name: str) -> Any:
+    return json.loads(files("mlinfra_policies").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _rule(entry: Mapping[str, Any], decisions: tuple[Decision, ...]) -> Rule:

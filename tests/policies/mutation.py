@@ -226,8 +226,8 @@ class Replaced:
         if changed is None:
             return decision
         own = list(decision.judge.decisions)  # type: ignore[attr-defined]
-        found = changed[own.index(decision)]
-        return replace(found, judge=decision.judge)
+        found = changed[own.index(replace(decision, function=decision.judge))]
+        return replace(found, function=decision.judge)
 
 
 def _clear_caches() -> None:

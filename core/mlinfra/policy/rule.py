@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -65,11 +67,19 @@ F = TypeVar("F", bound=Judge)
 
 @dataclass(frozen=True)
 class Decision:
-    """A function that decides a rule on some types of resources; for one target or for several."""
+    """A function that decides a rule on some types of resources; for one target or for several.
+
+    A function that is given as text (`package.module:name`) is imported when the first such resource is judged.
+    """
 
     rule: str
     types: tuple[str, ...]
-    judge: Judge
+    function: Judge | str
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The function."""
+        return resolve_name(self.function) if isinstance(self.function, str) else self.function
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,16 @@ class Miss:
 
 
 class PriceBook:
-    """Prices by what they are for and by region."""
+    """Prices by what they are for and by region; they are read when the first one is asked for."""
 
     def __init__(self, prices: Iterable[Price]) -> None:
-        self.prices: Sequence[Price] = tuple(prices)
+        self._given = prices
         self._misses: dict[tuple[Key, str], Miss] = {}
+
+    @cached_property
+    def prices(self) -> Sequence[Price]:
+        """All of them."""
+        return tuple(self._given)
 
     def find(self, key: Key, region: str) -> Price | Miss:
         """Return the price in a region; never that of another region, or of another unit."""
@@ -72,11 +77,6 @@ class PriceBook:
     def services(self) -> set[str]:
         """The names of all services that have a price."""
         return {price.key.service for price in self.prices}
-
-    @cached_property
-    def newest(self) -> str:
-        """The date of the newest price."""
-        return max((price.as_of for price in self.prices), default="")
 
     def _nearest(self, key: Key, region: str, regions: Mapping[str, Price]) -> str:
         if regions:

@@ -122,8 +122,6 @@ class Estimate:
     items: Sequence[Item]
     unpriced: Sequence[Unpriced]
     free: Sequence[tuple[Resource, Free]]
-    newest: str
-    """The date of the newest price in the book."""
     left_out: int = 0
     """How many resources a preview left out; see `Resources.left_out`."""
 
@@ -159,9 +157,9 @@ class Estimate:
         return found
 
     @property
-    def prices_as_of(self) -> str:
-        """The date of the oldest price that was used; of the newest one there is, where none was."""
-        return min((item.price.as_of for item in self.items), default=self.newest)
+    def prices_as_of(self) -> str | None:
+        """The date of the oldest price that was used; None where none was."""
+        return min((item.price.as_of for item in self.items), default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the amounts of `cost --json`."""
@@ -210,7 +208,7 @@ def estimate_in(context: Context, book: PriceBook, commitments: Commitments) -> 
                 unpriced.append(Unpriced(resource, part, **vars(found)))
             else:
                 free.append((resource, found))
-    return Estimate(items, unpriced, free, book.newest, context.inspection.resources.left_out)
+    return Estimate(items, unpriced, free, context.inspection.resources.left_out)
 
 
 def _resources(resources: Resources) -> Iterator[Resource]:
