@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.values import at
@@ -16,8 +16,7 @@ from mlinfra_policies.selectors import Selector, read
 _TYPE = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 
 
-@dataclass(frozen=True)
-class NetworkPolicy:
+class NetworkPolicy(NamedTuple):
     """A network policy with its namespace, which is None where it is not known."""
 
     resource: Resource

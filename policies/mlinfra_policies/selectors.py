@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlinfra.policy.values import at, every, is_unknown
+from mlinfra.resources import UNKNOWN
 
 
-@dataclass(frozen=True)
-class Selector:
+class Selector(NamedTuple):
     """A label selector, read once for all the labels that it is compared with."""
 
     demands: Sequence[tuple[Any, Any, Sequence[Any]]]
-    """Key, operator and values of each of its demands."""
-    unsure: bool
-    """Whether there may be other demands."""
+    """Key, operator and values of each of its demands; an unknown key for those that are not known."""
 
     def selects(self, labels: Any) -> bool | None:
         """Whether it selects labels; None where that is not known."""
         answers = [_holds(key, operator, values, labels) for key, operator, values in self.demands]
-        return False if False in answers else None if self.unsure or None in answers else True
+        return False if False in answers else None if None in answers else True
 
 
 def read(selector: Any) -> Selector:
@@ -29,12 +26,13 @@ def read(selector: Any) -> Selector:
 
     An empty selector selects everything; so does an absent one, where a caller does not know better.
     """
-    labels = at(selector, "matchLabels")
-    demands = [(key, "In", [value]) for key, value in _mapping(labels.value).items()]
+    labels = at(selector, "matchLabels").value
+    pairs = {UNKNOWN: UNKNOWN} if is_unknown(labels) else _mapping(labels)
+    demands = [(key, "In", [value]) for key, value in pairs.items()]
     for expression in every(selector, "matchExpressions[]"):
         key, operator, values = (at(expression.value, name).value for name in ("key", "operator", "values"))
         demands.append((key, operator, values if isinstance(values, list) else [values]))
-    return Selector(demands, labels.unknown)
+    return Selector(demands)
 
 
 def selects(selector: Any, labels: Any) -> bool | None:
