@@ -30,12 +30,18 @@ class Step:
 
 @dataclass
 class Outcome:
-    """What an operation of the engine did: number of resources by operation, seconds, and what went wrong."""
+    """What an operation of the engine did: number of resources by operation, seconds, and what went wrong.
+
+    `broken_rules` are the mandatory ones that stopped it, each with what was found and what mends it;
+    `applied` is whether anything was changed before an end.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    broken_rules: list[str] = field(default_factory=list)
+    applied: bool = False
 
     @property
     def changed(self) -> int:
@@ -96,6 +102,7 @@ def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
     if prelude := event.get("resourcePreEvent"):
         _tell(prelude, watch, done=False)
     elif done := event.get("resOutputsEvent"):
+        outcome.applied |= not done.get("planning") and done["metadata"]["op"] != "same"
         _tell(done, watch, done=True)
     elif failed := event.get("resOpFailedEvent"):
         _tell(failed, watch, done=True, failed=True)
@@ -108,14 +115,20 @@ def _take(event: Mapping[str, Any], outcome: Outcome, watch: Watch) -> None:
         elif diagnostic.get("severity") == "warning" and message and "from $PATH at" not in message:
             outcome.warnings.append(message)
     elif (violation := event.get("policyEvent")) and violation.get("enforcementLevel") == "mandatory":
-        outcome.errors.append(f"{violation.get('policyName')}: {str(violation.get('message', '')).strip()}")
+        found, _, remedy = str(violation.get("message", "")).strip().partition("\n")
+        outcome.broken_rules.append(
+            f"{violation.get('policyName')} {_name(str(violation.get('resourceUrn', '')))}: {found} → {remedy}"
+        )
 
 
 def _tell(event: Mapping[str, Any], watch: Watch, *, done: bool, failed: bool = False) -> None:
     metadata = event["metadata"]
     urn = str(metadata["urn"])
-    name = urn.rsplit("::", 1)[1]
-    watch(Step(str(metadata["op"]), str(metadata["type"]), name, urn, done, failed, bool(event.get("planning"))))
+    watch(Step(str(metadata["op"]), str(metadata["type"]), _name(urn), urn, done, failed, bool(event.get("planning"))))
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
 
 
 def _readable(message: str, urn: str) -> str:

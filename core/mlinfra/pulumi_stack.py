@@ -6,7 +6,6 @@ created), and it asks the engine three more times per operation; one `pulumi up`
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -105,15 +104,13 @@ class PulumiStack:
             )
 
     def preview(self) -> Mapping[str, Any]:
-        """Return what `pulumi preview --json` prints, unchanged resources included; nothing is changed.
+        """Return what `pulumi preview --json` prints, unchanged resources included; nothing is changed, nor judged.
 
         Raises:
-            Refused: a mandatory policy is violated.
             MlinfraError: the program or the engine failed.
         """
         self.init()
-        with self._rules() as rules:
-            done = self._run(["preview", "--json", "--show-sames", *_PACK, "--stack", self.name], rules)
+        done = self._run(["preview", "--json", "--show-sames", "--stack", self.name])
         try:
             found: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -132,8 +129,11 @@ class PulumiStack:
             MlinfraError: anything failed; the next `up` goes on from there.
         """
         self.init()
-        with self._rules() as rules:
-            return self._operate(["up", "--yes", "--skip-preview=false", *_PACK], watch, rules)
+        from mlinfra.policy.analyzer import serving
+
+        with serving(self._repository.root) as port:
+            told = {"MLINFRA_RULES_PORT": str(port)}
+            return self._operate(["up", "--yes", "--skip-preview=false", *_PACK], watch, told)
 
     def refresh(self, watch: Watch) -> Outcome:
         """Bring the state in line with what is really there.
@@ -166,22 +166,12 @@ class PulumiStack:
         """Remove the empty Pulumi stack itself."""
         self._run(["stack", "rm", self.name, "--yes", "--preserve-config"])
 
-    @contextlib.contextmanager
-    def _rules(self) -> Iterator[Mapping[str, str]]:
-        """Judge what the engine asks about; yields the variable by which the pack tells it where."""
-        from mlinfra.policy.analyzer import serving
-
-        with serving(self._repository.root) as port:
-            yield {"MLINFRA_RULES_PORT": str(port)}
-
-    def _run(
-        self, arguments: Sequence[str], more: Mapping[str, str] = MappingProxyType({})
-    ) -> subprocess.CompletedProcess[str]:
+    def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         self._free_dead_locks()
         return subprocess.run(
             [str(self._engine.path), *arguments, "--non-interactive"],
             cwd=self._repository.root,
-            env={**os.environ, **self.variables(), **more},
+            env={**os.environ, **self.variables()},
             capture_output=True,
             text=True,
             check=False,
@@ -231,6 +221,12 @@ class PulumiStack:
                 remedy='wait for it to end; if its machine is gone: eval "$(mlinfra env '
                 f'{self.name})" && pulumi cancel --stack {self.name}',
             )
+        if outcome.broken_rules:
+            kept = "what was done before is kept" if outcome.applied else "nothing was changed"
+            return Refused(
+                "\n".join([f"this breaks mandatory rules; {kept}", *dict.fromkeys(outcome.broken_rules)]),
+                remedy="mend it; an exception goes into policies.exceptions",
+            )
         errors = list(dict.fromkeys(outcome.errors)) or [_last_words(output)]
         message = "\n".join(errors)
         if self._environment.secrets_provider is None and "passphrase" in message:
@@ -238,11 +234,10 @@ class PulumiStack:
                 f"the secrets of {self.name} are encrypted with another passphrase: {message}",
                 remedy=f"bring {passphrase_file(self._repository)} (or PULUMI_CONFIG_PASSPHRASE) back from a copy",
             )
-        kind = Refused if "policy violation" in output.lower() and "mandatory" in output.lower() else MlinfraError
         way_out = f"mend it and run mlinfra up {self.name} again; what was done is kept"
         if PLUGIN_ENDED in message:
             way_out = f"mlinfra up {self.name} goes on from here"
-        return kind(message, remedy=NO_ROOM if tells_no_room(message) else way_out)
+        return MlinfraError(message, remedy=NO_ROOM if tells_no_room(message) else way_out)
 
     def _free_dead_locks(self) -> None:
         """Remove the locks of runs on this machine that are no more: a killed engine leaves its lock behind."""

@@ -58,7 +58,8 @@ def test_nothing_is_changed(platform: Platform, rule: str) -> None:
     assert platform.runs() == []
     assert not platform.layout().features.exists()
     assert platform.resources() == {}
-    assert platform.read("plan", "dev", code=3)["findings"][0]["rule"] == name
+    for plan in (["plan", "dev"], ["plan", "dev", "--engine"]):
+        assert platform.read(*plan, code=3)["findings"][0]["rule"] == name
 
 
 def test_an_exception_lets_it_be(platform: Platform) -> None:
@@ -71,3 +72,14 @@ def test_an_exception_lets_it_be(platform: Platform) -> None:
     platform.edit(agreed, agreed_no_more, DEV)
     assert "expired on 2020-01-01" in platform.mlinfra("check", "dev", code=3).stdout
     assert "OURS-01" in platform.pulumi("dev", "preview", "--policy-pack", "policies", code=1).stdout
+
+
+def test_what_only_the_engine_shows_is_judged_before_anything_changes(platform: Platform) -> None:
+    """The offline check knows no provider, so only the pack of the engine's preview can refuse one."""
+    rule = RESOURCE_RULE.replace("mlinfra:local:Traffic", "pulumi:providers:*")
+    (platform.folder / RULES / "ours.py").write_text(rule)
+    assert platform.read("check", "dev")["findings"] == []
+    told = platform.mlinfra("up", "dev", code=3).stderr
+    assert "OURS-01 default: endpoint: default is an endpoint → declare none" in told
+    assert "nothing was changed" in told
+    assert platform.remains() == []

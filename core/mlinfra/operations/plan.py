@@ -100,16 +100,19 @@ def plan(repository: Repository, name: str, *, engine: bool = False, say: Callab
         MlinfraError: the engine failed.
     """
     made = plan_of(Session.open(repository, name))
-    made = replace(made, review=review(made.session, made.resources, made.state))
-    if not engine:
-        return made
+    if engine:
+        made = _previewed(made, say or (lambda _: None))
+    return replace(made, review=review(made.session, made.resources, made.state))
+
+
+def _previewed(made: Plan, say: Callable[[str], None]) -> Plan:
     if lost := [change for change in made.changes if change.destroys_data]:
         what = ", ".join(sorted({change.part or change.resource.name for change in lost}))
         raise Refused(
             f"this would destroy data ({what}), and the engine previews nothing that it protects",
-            remedy=f"mlinfra plan {name} shows it offline",
+            remedy=f"mlinfra plan {made.session.environment.name} shows it offline",
         )
-    preview = made.session.stack(say or (lambda _: None)).preview()
+    preview = made.session.stack(say).preview()
     changes = changes_of(preview, made.session.adapter.kept_by)
     return replace(made, resources=Resources.from_preview(preview), changes=changes, engine=True)
 
