@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
+from mlinfra.installed import installed
 from mlinfra.problems import MlinfraError, Problem, nearest
 from mlinfra.releases import Release
 from mlinfra.resources import Resources
@@ -209,7 +209,7 @@ class Adapter(Protocol):
 
 def adapter_names() -> list[str]:
     """Return the names of the installed adapters, sorted."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in installed(GROUP)})
 
 
 def load_adapter(name: str) -> Adapter:
@@ -218,7 +218,7 @@ def load_adapter(name: str) -> Adapter:
     Raises:
         MlinfraError: no adapter has this name, or two packages bring one.
     """
-    found = [point for point in entry_points(group=GROUP) if point.name == name]
+    found = [point for point in installed(GROUP) if point.name == name]
     if not found:
         known = adapter_names()
         near = nearest(name, known)

@@ -35,11 +35,6 @@ def read(selector: Any) -> Selector:
     return Selector(demands)
 
 
-def selects(selector: Any, labels: Any) -> bool | None:
-    """Whether a label selector, as it stands in a resource, selects labels; None where that is not known."""
-    return read(selector).selects(labels)
-
-
 def _holds(key: Any, operator: Any, values: Sequence[Any], labels: Any) -> bool | None:
     if is_unknown(labels) or is_unknown(key) or is_unknown(operator):
         return None

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from mlinfra.installed import installed
 from mlinfra.problems import MlinfraError, tells_no_room
 from mlinfra.wire import fields
 from mlinfra_providers.handler import Handler
@@ -44,7 +45,7 @@ def handler_class(token: str) -> type[Handler]:
         MlinfraError: no installed package brings it.
     """
     _, module, name = token.split(":")
-    for point in entry_points(group=GROUP):
+    for point in installed(GROUP):
         if point.name == module:
             handlers: Mapping[str, type[Handler]] = point.load()
             if name in handlers:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mlinfra.installed import installed
 from mlinfra.operations.rules import list_rules
 from mlinfra.policy.check import check
 from mlinfra.policy.inspection import Inspection
@@ -42,7 +43,7 @@ def no_installed_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             SimpleNamespace(name=name, value=f"{name}:rules", dist=None, load=lambda made=made: made)
             for name, made in callables.items()
         ]
-        monkeypatch.setattr(ruleset_module, "entry_points", lambda group: points if group == GROUP else [])
+        monkeypatch.setattr(ruleset_module, "installed", lambda group: points if group == GROUP else [])
 
     install()
     return install
@@ -62,7 +63,7 @@ def problems(root: Path) -> list[str]:
 
 
 def test_the_shipped_rules_come_by_the_door_of_others() -> None:
-    points = entry_points(group=GROUP)
+    points = installed(GROUP)
     assert [point.value for point in points if point.name == "mlinfra"] == ["mlinfra_policies.catalogue:rules"]
     assert EntryPoint("mlinfra", "mlinfra_policies.catalogue:rules", GROUP).load()() == shipped()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlinfra.resources import UNKNOWN
-from mlinfra_policies.selectors import selects
+from mlinfra_policies.selectors import read
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ from mlinfra_policies.selectors import selects
     ],
 )
 def test_a_selector_selects_labels(selector: Any, labels: Any, selected: bool | None) -> None:
-    assert selects(selector, labels) is selected
+    assert read(selector).selects(labels) is selected

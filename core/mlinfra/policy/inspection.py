@@ -221,6 +221,9 @@ def matches(token: str, pattern: str) -> bool:
         return True
     if token.startswith("azure-native:") and "/v" not in pattern:
         token = re.sub(r"/v\d{8}\w*(?=:)", "", token)
+    head, star, _ = pattern.partition("*")
+    if not star or not token.startswith(head):
+        return token == pattern
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), token) is not None
 
 

@@ -8,11 +8,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mlinfra.installed import installed
 from mlinfra.policy.rule import Decision, Rule
 from mlinfra.problems import MlinfraError, Problem, Problems
 
@@ -63,7 +64,7 @@ def rules_of_file(path: Path, root: Path) -> list[Rule]:
 
 
 def _of_packages() -> Iterator[_Found]:
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name != "mlinfra", point.name)):
+    for point in sorted(installed(GROUP), key=lambda point: (point.name != "mlinfra", point.name)):
         origin = point.dist.name if point.dist else point.value
         for made in _loaded(point, origin):
             yield _Found(made, origin)

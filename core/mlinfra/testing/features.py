@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from itertools import groupby
 from typing import Any
 
 from mlinfra.adapters import GROUP, Adapter, adapter_names, load_adapter
 from mlinfra.declarations.part import Declaration
+from mlinfra.installed import installed
 from mlinfra.testing.judge import Judge, Outcome, Verdict
 from mlinfra.testing.specimens import BY_THE_CORE, DETERMINED
 from mlinfra.testing.variations import fields, variations
@@ -117,7 +117,7 @@ def feature_table(names: Iterable[str] | None = None) -> list[dict[str, str]]:
 
 def shipped_targets() -> list[str]:
     """Return the names of the targets that this distribution brings."""
-    points = entry_points(group=GROUP)
+    points = installed(GROUP)
     return sorted(point.name for point in points if point.dist is not None and point.dist.name == DISTRIBUTION)
 
 
