@@ -101,12 +101,26 @@ def parse_release(data: bytes, where: str) -> Release:
     return release
 
 
+class Hold(BaseModel):
+    """Stops automation: nothing is promoted or rolled out here until it is resumed; `since` is ISO 8601 in UTC."""
+
+    model_config = _FROZEN
+    reason: str
+    owner: str
+    since: str
+
+
 class Pin(BaseModel):
-    """One endpoint's lines in a lock: digests or their first digits (8 or more)."""
+    """One endpoint's lines in a lock: digests or their first digits (8 or more).
+
+    The previous release is kept warm until `warm_until` (ISO 8601 in UTC; unset: as long as it is named).
+    """
 
     model_config = _FROZEN
     release: str
     previous: str | None = None
+    warm_until: str | None = None
+    hold: Hold | None = None
 
 
 Lock = Mapping[str, Pin]

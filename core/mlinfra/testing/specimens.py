@@ -152,6 +152,11 @@ BY_THE_CORE: Mapping[str, str] = {
     "policies": "says how strictly `mlinfra check` judges",
     "budget": "is what `mlinfra cost` and the rules compare the estimate with",
     "usage": "completes the estimate by what only its user knows",
+    "accept_from": "says where promotions may come from",
+    "soak": "is a precondition of a promotion",
+    "approvals": "is a precondition of a promotion",
+    "signed_by": "is a precondition of a promotion, and checked before a release is deployed",
+    "tick_every": "says how often `mlinfra tick` is called",
     "commitments": "lowers the prices of the estimate",
 }
 """Fields of an environment that the core carries out, the same on every target."""

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from mlinfra.environment import Environment
 from mlinfra.files import read_json
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
-from mlinfra_providers.local import training_runs
+from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.local import samples, training_runs
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.ports import HOST
@@ -88,6 +90,14 @@ class LocalService:
         standby = frozenset(release for release in known.serving if release not in weights)
         router.apply(Traffic(generation, dict(weights), known.upstreams, standby=standby, release=known.release))
         return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what Envoy and capture have of an endpoint's releases in a window."""
+        return samples.samples(self._layout, part, since, until)
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Keep what was true in the end, by request id; return how many were not known before."""
+        return samples.add_labels(self._layout, endpoint, labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Start the supervisor again after a reboot (every process starts with it); end what no state knows of."""
