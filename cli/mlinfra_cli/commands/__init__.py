@@ -15,17 +15,23 @@ from mlinfra_cli.commands import (
     down,
     drift,
     env,
+    hold,
     init,
     logs,
     plan,
     predict,
     prices,
     releases,
+    resume,
+    rollback,
+    rollout,
     rules,
     schema,
     show,
+    sign,
     status,
     targets,
+    tick,
     train,
     up,
     verify,
@@ -62,9 +68,14 @@ _MODULES = {
     "up": up,
     "train": train,
     "status": status,
+    "tick": tick,
+    "rollback": rollback,
+    "hold": hold,
+    "resume": resume,
     "verify": verify,
     "releases": releases,
     "show": show,
+    "sign": sign,
     "diff": diff,
     "predict": predict,
     "drift": drift,
@@ -114,6 +125,19 @@ def _options(
 
 for _name, _module in _MODULES.items():
     app.command(_name, epilog=_examples(_module), context_settings=_CONTEXT)(guarded(_name, _module.command))
+
+_rollout = typer.Typer(
+    help="What a person decides of a rollout that is under way.",
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+    rich_markup_mode=None,
+)
+for _decision in (rollout.pause, rollout.resume, rollout.finish):
+    _name = _decision.__name__
+    _rollout.command(_name, epilog=_examples(rollout), context_settings=_CONTEXT)(
+        guarded(f"rollout {_name}", _decision)
+    )
+app.add_typer(_rollout, name="rollout")
 
 _prices = typer.Typer(
     help="The list prices that estimates are made of.",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from mlinfra.adapters import Adapter, ResolvedPart, Service, load_adapter
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
+from mlinfra.digests import PREFIX
 from mlinfra.environment import Environment
 from mlinfra.problems import WrongUse, nearest
 from mlinfra.repository import Repository
@@ -39,6 +42,22 @@ class Session:
         declared = repository.load(name)
         adapter = load_adapter(declared.environment.target)
         return cls(repository, declared, adapter, resolve(declared, adapter))
+
+    def kept_warm(self) -> Session:
+        """Return this session with each previous release that still gets requests declared, whatever its time says."""
+        needed = False
+        for part in self.resolved.of_kind(Endpoint):
+            endpoint = part.part
+            assert isinstance(endpoint, Endpoint)
+            pin = self.declared.pin(endpoint)
+            if pin is not None and pin.previous is not None and not pin.is_warm(self.declared.now):
+                serving = self.service.observe(endpoint.renamed_from or endpoint.name)
+                served = {item.release for item in serving.releases if item.weight}
+                needed = needed or any(pin.previous.removeprefix(PREFIX).startswith(name) for name in served)
+        if not needed:
+            return self
+        declared = replace(self.declared, now=datetime.min.replace(tzinfo=UTC))
+        return Session(self.repository, declared, self.adapter, resolve(declared, self.adapter))
 
     @property
     def environment(self) -> Environment:

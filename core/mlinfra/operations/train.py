@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from mlinfra.adapters import ResolvedPart, Run
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
+from mlinfra.digests import short
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError
@@ -63,11 +64,22 @@ def _release(session: Session, part: ResolvedPart, run: Run) -> list[Release]:
             if endpoint.model.trained_by.key != part.key:
                 continue
             release = _make(session, declared.stack.name, endpoint, run)
-            if session.declared.newest.get(endpoint.name) != release.digest:
+            known = session.declared.newest.get(endpoint.name)
+            if known is None or known.release != release.digest:
                 store.put_release(declared.stack.name, release.digest, release.to_json())
-                store.put_newest(session.environment.name, declared.stack.name, endpoint.name, release.digest)
+                held = known.hold.model_dump() if known and known.hold else None
+                place = (session.environment.name, declared.stack.name, endpoint.name)
+                store.put_newest(*place, release.digest, previous=_serving(session, endpoint), hold=held)
                 made.append(release)
     return made
+
+
+def _serving(session: Session, endpoint: Endpoint) -> str | None:
+    """Return the release that serves now, which a new one is rolled out beside."""
+    serving = session.service.observe(endpoint.renamed_from or endpoint.name)
+    share = {item.release: item.weight for item in serving.releases if item.weight}
+    most = max(share, key=lambda name: share[name], default=None)
+    return next((digest for digest in session.declared.releases if short(digest) == most), None)
 
 
 def _make(session: Session, stack: str, endpoint: Endpoint, run: Run) -> Release:

@@ -95,7 +95,7 @@ def clusters_file(layout: Layout, endpoint: str) -> Path:
 def routes(endpoint: str, traffic: Traffic) -> dict[str, Any]:
     """Return the discovery response with the one route of the endpoint."""
     if traffic.serving:
-        stand_ins = traffic.serving | traffic.standby
+        stand_ins = traffic.stand_ins
         action: dict[str, Any] = {
             "route": {
                 "weighted_clusters": {
