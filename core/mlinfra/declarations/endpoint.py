@@ -110,6 +110,8 @@ def _wrong_gate(gate: Check) -> str:
         return f"{name} takes no argument, and has {gate.argument!r}"
     if gate.address is not None and (wrong := _wrong_address(gate)):
         return wrong
+    if gate.relative and gate.value <= 0:
+        return f"{gate}: a share of what serves now is above 0"
     if name == "drifted_columns" and gate.relative:
         return "drifted_columns counts against what each release was trained on: compare it with a number"
     better = {"prometheus": gate.operator, "approval": ">="}.get(name, ">=" if name in HIGHER_IS_BETTER else "<=")
