@@ -40,7 +40,7 @@ def _row(event: Event) -> tuple[Cell, ...]:
         event.endpoint or "-",
         _moved(event),
         (outcome, _STYLES[outcome]) if outcome in _STYLES else "-" if outcome == "done" else outcome,
-        render.seconds(event.seconds) if event.seconds is not None else "-",
+        _took(event.seconds),
         _who(event),
         "; ".join(filter(None, (event.why, event.note))) or "-",
     )
@@ -59,6 +59,12 @@ def _who(event: Event) -> str:
     if event.merged_by and event.merged_by != event.who:
         by = f"{by}, merged by {event.merged_by}"
     return f"{by} ({event.pull_request})" if event.pull_request else by
+
+
+def _took(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return render.seconds(seconds) if seconds < _UNITS["hours"] else _number(seconds, "seconds")
 
 
 def _measure(measure: Measure) -> tuple[Cell, ...]:

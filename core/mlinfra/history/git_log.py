@@ -36,7 +36,9 @@ class GitLog:
             return []
         commits = self._log("--first-parent", "HEAD", "--", f":(literal){file}")
         brought = {
-            commit.sha: self._log("--no-merges", f"{commit.parents[0]}..{commit.sha}", "--", f":(literal){file}")
+            commit.sha: self._log(
+                "--no-merges", "--topo-order", f"{commit.parents[0]}..{commit.sha}", "--", f":(literal){file}"
+            )
             for commit in commits
             if len(commit.parents) > 1
         }

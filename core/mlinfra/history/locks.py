@@ -14,7 +14,8 @@ from mlinfra.yaml_file import read_yaml
 
 _PULL_REQUESTS = (
     re.compile(r"^Merge pull request (#\d+)\b"),  # GitHub
-    re.compile(r"\((#\d+)\)$"),  # a squash on GitHub and Gitea, a merge on Gitea
+    re.compile(r"^Merge pull request '.*' \((#\d+)\)"),  # Gitea
+    re.compile(r"\((#\d+)\)$"),  # a squash, on both
     re.compile(r"^See merge request \S*(!\d+)$"),  # GitLab
 )
 
@@ -128,7 +129,7 @@ def _goes_back(old: Pin, new: Pin, pinned: Sequence[str], rolled_back: str | Non
 def _edited(old: Pin, new: Pin) -> str:
     if old.previous and not new.previous:
         return f"{short(old.previous)} is no longer kept"
-    if not same_release(old.previous, new.previous):
+    if new.previous and not same_release(old.previous, new.previous):
         return f"the previous release is {short(new.previous or 'none')} instead of {short(old.previous or 'none')}"
     if old.warm_until != new.warm_until:
         return f"the previous release is kept warm until {new.warm_until or 'it is taken out'}"
