@@ -136,7 +136,7 @@ _rollout = typer.Typer(
     context_settings=_CONTEXT,
     rich_markup_mode=None,
 )
-for _decision in (rollout.pause, rollout.resume, rollout.finish):
+for _decision in (rollout.pause, rollout.resume, rollout.approve, rollout.finish):
     _name = _decision.__name__
     _rollout.command(_name, epilog=_examples(rollout), context_settings=_CONTEXT)(
         guarded(f"rollout {_name}", _decision)

@@ -40,6 +40,14 @@ def resume(environment: EnvironmentName) -> None:
     _decide(environment, "resume", "")
 
 
+def approve(
+    environment: EnvironmentName,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept with the rollout.")],
+) -> None:
+    """Say yes where a gate asks for a person's approval."""
+    _decide(environment, "approve", reason)
+
+
 def finish(
     environment: EnvironmentName,
     reason: Annotated[str, typer.Option("--reason", help="Why the gates are not waited for; kept with the rollout.")],

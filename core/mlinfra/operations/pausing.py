@@ -11,16 +11,17 @@ from mlinfra.operations.rollout import Asked, apply, situation
 from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError, WrongUse
 from mlinfra.repository import Repository
-from mlinfra.rollout.reconcile import Shift, Situation, finished, mirror_of, paused, watched_anew
-from mlinfra.rollout.record import Phase
+from mlinfra.rollout.reconcile import Shift, Situation, approved, finished, mirror_of, paused, watched_anew
 
 
 class Decision(StrEnum):
-    """What a person decides: to stop at this step, to go on with it, or to give the release everything now."""
+    """What a person decides: to stop at this step, to go on with it, to give the release everything now, or that it
+    may go on as far as a gate asks for it."""
 
     PAUSE = "pause"
     RESUME = "resume"
     FINISH = "finish"
+    APPROVE = "approve"
 
 
 def decide(repository: Repository, name: str, decision: Decision, *, reason: str, owner: str) -> Sequence[str]:
@@ -35,7 +36,7 @@ def decide(repository: Repository, name: str, decision: Decision, *, reason: str
     for part in session.resolved.of_kind(Endpoint):
         it = situation(session, part, Asked(), datetime.now(UTC))
         record = it.serving.rollout
-        if record is None or record.phase not in (Phase.STEP, Phase.SHADOW):
+        if record is None or not record.is_under_way:
             continue
         shift = _shift(it, decision, f"{owner}: {reason}")
         if not apply(session, it, shift):
@@ -53,6 +54,8 @@ def _shift(it: Situation, decision: Decision, why: str) -> Shift:
     assert record is not None
     if decision is Decision.FINISH:
         return finished(it, record, why)
+    if decision is Decision.APPROVE:
+        return Shift(it.weights, approved(it, record, why), f"approved by {why}", mirror_of(record))
     changed = paused(it, record, why) if decision is Decision.PAUSE else watched_anew(it, record)
     says = f"paused by {why}" if decision is Decision.PAUSE else f"goes on, watched until {changed.until}"
     return Shift(it.weights, changed, says, mirror_of(record))

@@ -14,7 +14,7 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra.resources import Resources
 from mlinfra.rollout.reconcile import Done, Due, Shift, Situation, Stop, Wait, back, due, mirror_of
-from mlinfra.rollout.record import GateResult, Phase
+from mlinfra.rollout.record import GateResult, Phase, RolloutRecord
 
 if TYPE_CHECKING:
     from mlinfra.operations.progress import Progress
@@ -89,7 +89,7 @@ def settle_superseded(session: Session, say: Callable[[str], None], asked: Asked
     for part in session.resolved.of_kind(Endpoint):
         it = situation(session, part, asked, datetime.now(UTC))
         record, deployed = it.serving.rollout, {item.release.short for item in part.deployments}
-        if record is None or record.phase not in (Phase.STEP, Phase.SHADOW) or record.release in deployed:
+        if record is None or not record.is_under_way or record.release in deployed:
             continue
         if not asked.supersede:
             raise Refused(
@@ -125,7 +125,7 @@ def situation(session: Session, part: ResolvedPart, asked: Asked, now: datetime)
         serving=serving,
         declared=endpoint.rollout,
         now=now,
-        gates=lambda since: measured(session, part, since, now, serving.rollout.previous if serving.rollout else None),
+        gates=lambda since: measured(session, part, since, now, serving.rollout),
         holder=f"{socket.gethostname()}:{os.getpid()}",
         hold=pin.hold if pin else None,
         retry=asked.retry,
@@ -134,7 +134,7 @@ def situation(session: Session, part: ResolvedPart, asked: Asked, now: datetime)
 
 
 def measured(
-    session: Session, part: ResolvedPart, since: datetime, now: datetime, old: str | None
+    session: Session, part: ResolvedPart, since: datetime, now: datetime, record: RolloutRecord | None
 ) -> Sequence[GateResult]:
     """Return what the gates of an endpoint say of the wanted release, over what came since a time."""
     endpoint = part.part
@@ -148,9 +148,9 @@ def measured(
         endpoint.rollout.gates,
         session.service.samples(part, since, now),
         part.deployments[0].release.short,
-        old,
+        record.previous if record else None,
         min_samples=endpoint.rollout.min_samples,
-        ask=Asking(session.repository.root),
+        ask=Asking(session.repository.root, approvals=record.approvals if record else {}),
     )
 
 

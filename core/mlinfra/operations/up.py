@@ -105,9 +105,11 @@ def make_true(
         if _must_declare_first(session):
             progress.phase("declaring features and definitions")
             outcomes.append(stack.up(progress.step))
-        trained = train(session, progress, again=again)
+        trained = train(session, progress, again=again, asked=asked)
         if any(item.releases for item in trained):
-            session = Session.open(session.repository, session.environment.name).kept_warm()
+            session = Session.open(session.repository, session.environment.name)
+            settle_superseded(session, progress.note, asked)
+            session = session.kept_warm()
     progress.phase("previewing and applying")
     outcomes.append(stack.up(progress.step))
     standings = roll_out(session, progress.note, asked)

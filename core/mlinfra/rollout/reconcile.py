@@ -19,6 +19,8 @@ from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, mo
 
 ALL = 100
 HEALTHY = "healthy"
+SILENT_SECONDS = 60
+"""How long a release may not answer before it is taken back: a server that was killed is there again sooner."""
 Weights = Mapping[str, int]
 
 
@@ -95,17 +97,24 @@ def due(it: Situation) -> Due:
         return Stop(f"{wanted} is not deployed yet", failed=True, remedy="an up deploys it")
     if not it.weights:
         return _first(it, wanted)
-    under_way = record is not None and record.phase in (Phase.STEP, Phase.SHADOW)
+    under_way = record is not None and record.is_under_way
     if it.hold is not None and (it.weights != {wanted: ALL} or under_way):
         return Stop(f"held by {it.hold.owner} since {it.hold.since}: {it.hold.reason}", failed=False)
     if record is not None and under_way and record.release == wanted:
         return _continued(it, record)
     if record is not None and under_way:
         return _superseded(it, record)
+    if record is not None and (failure := record.failure(wanted)) and not it.retry:
+        if it.weights.get(wanted) and it.release(record.previous) is not None and record.previous != wanted:
+            return Shift(
+                {record.previous or "": ALL}, record, f"{wanted} {failure.reason}, and had requests: put right"
+            )
+        return Stop(
+            f"{wanted} {failure.reason} ({failure.at}); it is not tried again by itself", failed=True,
+            remedy="up --retry tries it again; mlinfra promote brings another one",
+        )  # fmt: skip
     if it.weights == {wanted: ALL}:
         return _served(it, wanted)
-    if record is not None and (failure := record.failure(wanted)) and not it.retry:
-        return Stop(f"{wanted} {failure.reason} ({failure.at}); it is not tried again by itself", failed=True)
     return _begun(it, wanted)
 
 
@@ -140,6 +149,13 @@ def paused(it: Situation, record: RolloutRecord, why: str) -> RolloutRecord:
 def watched_anew(it: Situation, record: RolloutRecord) -> RolloutRecord:
     """Return the record of a rollout that goes on with the step that it is at, watched for its whole time again."""
     return _watched(it, record, seconds(it.declared.bake))
+
+
+def approved(it: Situation, record: RolloutRecord, why: str) -> RolloutRecord:
+    """Return the record with the answer of everybody whom a gate of approval asks for."""
+    asked = [gate.argument or "" for gate in it.declared.gates if gate.metric == "approval"]
+    approvals = {**record.approvals, **dict.fromkeys(asked, f"{why} ({stamp(it.now)})")}
+    return record.model_copy(update={"approvals": approvals, "held": it.holder})
 
 
 def finished(it: Situation, record: RolloutRecord, why: str) -> Shift:
@@ -284,13 +300,14 @@ def mirror_of(record: RolloutRecord) -> Weights:
 
 
 def _health(it: Situation, record: RolloutRecord) -> list[GateResult]:
-    """Return what stands for the release's own health: not to answer once is no data, and twice in a row a failure."""
+    """Return what stands for the release's own health: not to answer is no data first, and a failure when it lasts."""
     found = it.release(record.release)
     if found is not None and found.healthy:
         return []
     said = (found.last_failure if found else "it is not deployed any more") or "it does not answer"
-    again = any(item.gate == HEALTHY for item in record.gates)
-    return [GateResult(gate=HEALTHY, answer=Answer.FAIL if again else Answer.NO_DATA, message=said)]
+    since = next((item.since for item in record.gates if item.gate == HEALTHY), stamp(it.now))
+    lasts = (it.now - moment(since)).total_seconds() >= SILENT_SECONDS
+    return [GateResult(gate=HEALTHY, answer=Answer.FAIL if lasts else Answer.NO_DATA, message=said, since=since)]
 
 
 def _told(result: GateResult) -> str:

@@ -5,7 +5,7 @@ Whoever continues a rollout, on whatever machine, knows nothing but this, what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -35,7 +35,7 @@ class Phase(StrEnum):
 class GateResult(BaseModel):
     """What one gate said: `measured` of the new release, `against` of the one that serves now, and on how many samples.
 
-    A number that is not known is None.
+    A number that is not known is None. `since` is how long it has been so, where that matters.
     """
 
     model_config = _FROZEN
@@ -45,6 +45,7 @@ class GateResult(BaseModel):
     against: float | None = None
     samples: int = 0
     message: str = ""
+    since: str = ""
 
 
 class Failure(BaseModel):
@@ -78,8 +79,14 @@ class RolloutRecord(BaseModel):
     held: str | None = None
     gates: Sequence[GateResult] = ()
     failures: Sequence[Failure] = ()
+    approvals: Mapping[str, str] = {}
     verified: str | None = None
     warm_until: str | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the release has not got everything yet, and may."""
+        return self.phase in (Phase.SHADOW, Phase.STEP)
 
     def failure(self, release: str) -> Failure | None:
         """Return how a release failed, or None."""

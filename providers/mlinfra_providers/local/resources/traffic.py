@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.handler import Found, Properties
+from mlinfra_providers.local import ticker
 from mlinfra_providers.local.ports import HOST
 from mlinfra_providers.local.resources.local_handler import LocalHandler
 from mlinfra_providers.local.router import Router
@@ -33,6 +34,7 @@ class TrafficSplit(LocalHandler):
         weights = _staying(known, wanted) or inputs["weights"]
         if (known.weights, known.upstreams) != (weights, wanted):
             self._apply(router, weights, wanted, inputs)
+        _have_ticker(router, inputs)
         return f"{inputs['endpoint']}/traffic", _outputs(router, port)
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
@@ -70,11 +72,16 @@ class TrafficSplit(LocalHandler):
                 router.drain(release)
         else:
             self._apply(router, weights, wanted, new)
+        _have_ticker(router, new)
         return _outputs(router, port)
 
     def delete(self, id_: str, inputs: Properties) -> None:
         """Stop Envoy; the endpoint keeps its port for the next time."""
-        self._router(inputs).stop()
+        router = self._router(inputs)
+        router.stop()
+        supervisor = Supervisor(router.layout)
+        if not any(name.startswith("router/") for name in supervisor.status()):
+            supervisor.remove_program(ticker.NAME)
 
     def _router(self, inputs: Properties) -> Router:
         return Router(self.layout(inputs), inputs["endpoint"])
@@ -97,6 +104,11 @@ class TrafficSplit(LocalHandler):
                 rollout=known.rollout,
             )
         )
+
+
+def _have_ticker(router: Router, inputs: Properties) -> None:
+    if _by_steps(inputs):
+        Supervisor(router.layout).set_program(ticker.program(router.layout))
 
 
 def _by_steps(inputs: Properties) -> bool:
