@@ -61,10 +61,11 @@ def _delivered(promotion: Promotion, delivered: Delivered) -> Iterator[Any]:
     target = promotion.target.environment.name
     request = delivered.pull_request
     if request is not None:
-        how = "adopted" if delivered.adopted else "open"
-        yield text((f"pull request {how}", "good"), f": {request.url}")
+        how = "opened" if request.created else f"adopted, it is {request.state}"
+        yield text((f"pull request {request.number} {how}", "good"), f": {request.url}")
     else:
-        yield text(("committed", "good"), f": {delivered.commit[:12]} on {delivered.branch}")
+        how = "is there already" if delivered.adopted else "committed"
+        yield text((how, "good"), f": {delivered.commit[:12]} on {delivered.branch}")
     for line in delivered.notes:
         yield text((line, "attention"), indent=2)
     yield text(f"then: mlinfra up {target}", indent=2)

@@ -53,7 +53,9 @@ class Delivered:
             "branch": self.branch,
             "commit": self.commit,
             "adopted": self.adopted,
-            "pull_request": {"number": request.number, "url": request.url} if request else None,
+            "pull_request": (
+                {"number": request.number, "url": request.url, "state": request.state} if request else None
+            ),
             "uploaded": list(self.uploaded),
             "notes": list(self.notes),
         }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlinfra.artifacts import ArtifactStore
     from mlinfra.operations.plan import Plan
 
+APPROVALS = "approvals"
 UNDER_WAY = (Phase.SHADOW, Phase.STEP)
 
 
@@ -70,6 +71,11 @@ class Precondition:
             "seconds_left": self.seconds_left,
             "remedy": self.remedy or None,
         }
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 input, 2 inputs."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def accepts(source: str, target: Environment, accept_from: Mapping[str, Sequence[str]]) -> Precondition:
@@ -211,12 +217,10 @@ def signed(release: Release, store: ArtifactStore, target: Environment, root: Pa
     name, where = "signature", release.endpoint
     if target.signed_by is None:
         return Precondition(name, Verdict.MET, f"{target.name} demands none", where)
-    try:
-        from mlinfra.signing import verify_release
+    from mlinfra.signing import verify_release
 
+    try:
         reason = verify_release(release, store, root / target.signed_by)
-    except ImportError as error:
-        return Precondition(name, Verdict.UNKNOWN, f"cannot be verified here: {error}", where)
     except MlinfraError as error:
         return Precondition(name, Verdict.UNKNOWN, error.message, where, remedy=error.remedy)
     if reason is None:
@@ -263,8 +267,7 @@ def keeps_rules(plan: Plan | str, target: str) -> Precondition:
     if isinstance(plan, str) or plan.review is None:
         return Precondition(name, Verdict.UNKNOWN, "which rules it breaks is not known")
     counts = plan.review.checked.counts
-    violations = counts["mandatory"] + counts["advisory"]
-    detail = f"{violations} violation{'' if violations == 1 else 's'}, {counts['unknown']} unknown"
+    detail = f"{counted(counts['mandatory'] + counts['advisory'], 'violation')}, {counts['unknown']} unknown"
     if not counts["mandatory"]:
         return Precondition(name, Verdict.MET, detail)
     remedy = f"mlinfra check {target}"
@@ -273,7 +276,7 @@ def keeps_rules(plan: Plan | str, target: str) -> Precondition:
 
 def approved(target: Environment, given: int | None, *, direct: bool) -> Precondition:
     """Ask whether enough people approved; `given` is None where there is no pull request yet."""
-    name, wanted = "approvals", target.approvals
+    name, wanted = APPROVALS, target.approvals
     if not wanted:
         return Precondition(name, Verdict.MET, f"{target.name} wants none")
     detail = f"{given or 0} of {wanted}"

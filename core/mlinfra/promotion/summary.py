@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from mlinfra.operations.release_difference import Difference
 from mlinfra.promotion.difference import Move, Promotion
-from mlinfra.promotion.preconditions import Precondition, Verdict
+from mlinfra.promotion.preconditions import Precondition, Verdict, counted
 from mlinfra.releases import Release
 
 _METRICS = 3
@@ -63,7 +63,7 @@ def _model(move: Move, *, named: bool) -> str:
     difference = move.difference
     if difference is None:
         pieces = [f"{name} {value:.4g}" for name, value in sorted(move.release.provenance.metrics.items())]
-        pieces.append(f"{len(_inputs(move.release))} inputs")
+        pieces.append(counted(len(_inputs(move.release)), "input"))
     else:
         pieces = list(_changed(difference))
     return (f"{move.endpoint}: " if named else "") + (" · ".join(pieces) or "no metric and no input differs")
@@ -81,14 +81,14 @@ def _changed(difference: Difference) -> Iterator[str]:
         )  # fmt: skip
         yield f"{metric.name} {before} → {after}"
     if len(difference.metrics) > _METRICS:
-        yield f"{len(difference.metrics) - _METRICS} more metrics"
+        yield counted(len(difference.metrics) - _METRICS, "more metric")
     for word, columns in (("new", difference.inputs.added), ("removed", difference.inputs.removed)):
         if columns:
-            yield f"{len(columns)} {word} input{'s' if len(columns) > 1 else ''}"
-    if retyped := len(difference.inputs.retyped):
-        yield f"{retyped} input{'s' if retyped > 1 else ''} of another type"
+            yield counted(len(columns), f"{word} input")
+    if difference.inputs.retyped:
+        yield f"{counted(len(difference.inputs.retyped), 'input')} of another type"
     if difference.spec:
-        yield f"{len(difference.spec)} change{'s' if len(difference.spec) > 1 else ''} of the specification"
+        yield f"{counted(len(difference.spec), 'change')} of the specification"
 
 
 def _plan(promotion: Promotion) -> str:
@@ -108,7 +108,7 @@ def _cost(promotion: Promotion) -> str:
     now, then = (
         "no price" if each.monthly is None else _dollars(each.monthly.likely) for each in (review.now, review.then)
     )
-    more = f", {len(review.then.unpriced)} items without a price" if review.then.unpriced else ""
+    more = f", {counted(len(review.then.unpriced), 'item')} without a price" if review.then.unpriced else ""
     return f"{now} → {then} a month (idle {_dollars(review.then.idle)}){more}"
 
 
@@ -123,5 +123,5 @@ def _policy(promotion: Promotion) -> str:
     checked = plan.review.checked
     counts = checked.counts
     named = ", ".join(sorted({finding.rule.id for finding in checked.findings}))
-    line = f"{counts['mandatory'] + counts['advisory']} violations, {counts['unknown']} unknown"
+    line = f"{counted(counts['mandatory'] + counts['advisory'], 'violation')}, {counts['unknown']} unknown"
     return f"{line} ({named})" if named else line

@@ -12,7 +12,7 @@ from mlinfra.releases import Release
 
 
 def upload(release: Release, source: ArtifactStore, target: ArtifactStore) -> list[str]:
-    """Bring a release's artifact, baseline and JSON to `target`; return the digests of the trees that were sent.
+    """Bring all of a release and its signature to `target`; return the digests of the trees that were sent.
 
     What is there already is not sent again, so that an interrupted upload goes on when it is repeated.
 
@@ -23,6 +23,9 @@ def upload(release: Release, source: ArtifactStore, target: ArtifactStore) -> li
     trees = dict.fromkeys((release.identity.artifact, release.identity.baseline))
     sent = [tree for tree in trees if _send(tree, source, target)]
     target.put_release(release.stack, release.digest, release.to_json())
+    signature = source.signature(release.stack, release.digest)
+    if signature is not None and source.url != target.url:
+        target.put_signature(release.stack, release.digest, signature)
     return sent
 
 
