@@ -126,6 +126,13 @@ def shares(step: int, declared: Rollout, record: RolloutRecord) -> dict[str, int
     return {record.release: share, record.previous: ALL - share}
 
 
+def step_of(declared: Rollout, record: RolloutRecord) -> dict[str, int]:
+    """Return the split that a rollout under way is at."""
+    if record.phase is Phase.SHADOW and record.previous is not None:
+        return {record.previous: ALL}
+    return shares(record.step, declared, record)
+
+
 def back(it: Situation, record: RolloutRecord, reason: str, phase: Phase) -> Shift:
     """Return the shift that takes a rollout back, and remembers the release as one that is not tried again."""
     failures = [item for item in record.failures if item.release != record.release]
@@ -201,7 +208,8 @@ def _begun(it: Situation, wanted: str) -> Due:
     if not found.healthy:
         said = found.last_failure or "it does not answer"
         return Stop(f"{wanted} is deployed beside and not healthy: {said}", failed=True)
-    previous = max(it.weights, key=lambda release: it.weights[release])
+    others = {release: share for release, share in it.weights.items() if release != wanted}
+    previous = max(others, key=lambda release: others[release])
     failures = [item for item in (known.failures if known else ()) if item.release != wanted]
     record = RolloutRecord(
         release=wanted, previous=previous, phase=Phase.STEP, started=stamp(it.now), failures=failures
@@ -283,12 +291,11 @@ def _passed(it: Situation, record: RolloutRecord) -> Shift:
 
 def _by_hand(it: Situation, record: RolloutRecord) -> Due | None:
     """Answer a split that is not that of the step: never more than the step; less was somebody's wish."""
-    wanted = {record.previous: ALL} if record.phase is Phase.SHADOW else shares(record.step, it.declared, record)
+    wanted = step_of(it.declared, record)
     if it.weights == wanted:
         return None
-    named = {release: share for release, share in wanted.items() if release is not None}
-    if it.weights.get(record.release, 0) > named.get(record.release, 0):
-        return Shift(named, record, f"{record.release} had more than its share: put right", mirror_of(record))
+    if it.weights.get(record.release, 0) > wanted.get(record.release, 0):
+        return Shift(wanted, record, f"{record.release} had more than its share: put right", mirror_of(record))
     if record.paused:
         return None
     paused = record.model_copy(update={"paused": "the split was changed by hand", "held": it.holder})
