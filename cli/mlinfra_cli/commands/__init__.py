@@ -9,6 +9,7 @@ import typer
 
 from mlinfra_cli.commands import (
     check,
+    ci,
     cost,
     diff,
     doctor,
@@ -90,6 +91,7 @@ _MODULES = {
     "doctor": doctor,
     "targets": targets,
     "rules": rules,
+    "ci": ci,
     "env": env,
     "schema": schema,
 }
