@@ -138,6 +138,12 @@ class ArtifactStore:
             shutil.rmtree(partial, ignore_errors=True)
         return to
 
+    def forget_tree(self, digest: str) -> None:
+        """Forget that a tree is whole, so that it is stored again; its files stay until then."""
+        with self._explained("write"):
+            if self.has(digest):
+                self._files.rm(self._listing_path(digest))
+
     def put_release(self, stack: str, digest: str, data: bytes) -> None:
         """Store a release's JSON under the release's digest. Releases never change: what is there stays."""
         path = f"{self._root}/releases/{stack}/{_hex(digest)}.json"

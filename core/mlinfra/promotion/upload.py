@@ -42,11 +42,19 @@ def _send(tree: str, source: ArtifactStore, target: ArtifactStore) -> bool:
         target.put_tree(folder)
         condition = target.condition(tree)
         if condition is Condition.THERE:
-            # a store that is no folder tells names only: what arrived is known when it is read
-            target.get_tree(tree, Path(name) / "arrived")
+            _check_arrived(tree, target, Path(name) / "arrived")
         elif condition is not Condition.WHOLE:
             raise MlinfraError(
                 f"the artifact {short(tree)} is {condition.value} in {target.url} after it was sent there",
                 remedy="run this again; if it stays so, look at the store",
             )
     return True
+
+
+def _check_arrived(tree: str, target: ArtifactStore, folder: Path) -> None:
+    """Read what was sent: a store that is no folder tells names only. What is wrong is not taken for sent again."""
+    try:
+        target.get_tree(tree, folder)
+    except Refused:
+        target.forget_tree(tree)
+        raise
