@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+import contextlib
+from array import array
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,12 +22,11 @@ from mlinfra_providers.local.layout import Layout
 if TYPE_CHECKING:
     import pandas as pd
 
-OWN_COLUMNS = ("request_id", "time", "release", "mirrored")
 LOCK_SECONDS = 60.0
 _OPEN = timedelta(seconds=120)
 """Longer than a capture file is open: it gets no row that is later than this after its beginning."""
 _BEGINNING = "%Y%m%dT%H%M%S"
-_MOMENT = arrow.timestamp("us", tz="UTC")
+_MOMENT, _NUMBER = arrow.timestamp("us", tz="UTC"), arrow.float64()
 _LABELS = arrow.schema([("request_id", arrow.string()), ("label", arrow.float64())])
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, arrow.ArrowException)
 
@@ -42,14 +43,16 @@ def captured(
     folder = layout.capture(endpoint) / release
     # Before the Parquet files are listed: what becomes Parquet meanwhile is found there, and left out here.
     waiting = {path.stem.removeprefix("pending-"): path for path in folder.glob("pending-*.jsonl")}
-    tables = []
+    files = []
     for path in sorted(folder.glob("date=*/*.parquet")):
         waiting.pop(path.stem, None)
-        if _may_hold(path.stem, since, until):
-            tables.append(_within(_parquet(path, inputs), since, until, mirrored))
-    for stem, path in waiting.items():
+        files.append((path, path.stem, _parquet))
+    files += [(path, stem, _pending) for stem, path in waiting.items()]
+    tables = []
+    for path, stem, read in files:
         if _may_hold(stem, since, until):
-            tables.append(_within(_pending(path, inputs), since, until, mirrored))
+            with contextlib.suppress(*_UNREADABLE):
+                tables.append(_within(read(path, inputs), since, until, mirrored))
     kept = [table for table in tables if table.num_rows]
     if not kept:
         return arrow.table({"request_id": arrow.array([], arrow.string()), "prediction": arrow.array([], _NUMBER)})
@@ -66,7 +69,7 @@ def frame_of(rows: arrow.Table, most: int) -> pd.DataFrame:
     return cast("pd.DataFrame", rows.drop_columns(["request_id"]).to_pandas())
 
 
-def labelled(rows: arrow.Table, labels: arrow.Table) -> tuple[Sequence[float], Sequence[float], int]:
+def labelled(rows: arrow.Table, labels: arrow.Table) -> tuple[array[float], array[float], int]:
     """Return predictions and labels of the requests that have one, and how many could have one.
 
     A request of several rows cannot: a label names no row.
@@ -82,7 +85,7 @@ def labelled(rows: arrow.Table, labels: arrow.Table) -> tuple[Sequence[float], S
     known = single & (place >= 0)
     predictions = rows["prediction"].to_numpy()[known]
     true = labels["label"].to_numpy()[place[known]]
-    return cast(Sequence[float], predictions), cast(Sequence[float], true), int(single.sum())
+    return array("d", predictions.tobytes()), array("d", true.tobytes()), int(single.sum())
 
 
 def read_labels(layout: Layout, endpoint: str) -> arrow.Table | None:
@@ -127,15 +130,12 @@ def add_labels(layout: Layout, endpoint: str, labels: Mapping[str, float]) -> in
             f"another process has been adding labels to {endpoint} for {LOCK_SECONDS:g} s",
             remedy="wait for it to end, then add them again",
         ) from None
-    return added.num_rows - (known.num_rows - kept.num_rows)
+    return int(added.num_rows - (known.num_rows - kept.num_rows))
 
 
 def labels_file(layout: Layout, endpoint: str) -> Path:
     """Return where the labels of an endpoint are kept."""
     return layout.endpoint(endpoint) / "labels.parquet"
-
-
-_NUMBER = arrow.float64()
 
 
 def _may_hold(stem: str, since: datetime, until: datetime) -> bool:
@@ -147,24 +147,18 @@ def _may_hold(stem: str, since: datetime, until: datetime) -> bool:
     return since - _OPEN <= begun <= until + _OPEN
 
 
-def _parquet(path: Path, inputs: bool) -> arrow.Table | None:
+def _parquet(path: Path, inputs: bool) -> arrow.Table:
+    return parquet.ParquetFile(path).read(columns=None if inputs else ["request_id", "time", "mirrored", "prediction"])
+
+
+def _pending(path: Path, inputs: bool) -> arrow.Table:
+    # The first line names the columns; what follows the last end of a line is being written.
+    rows = [row for line in path.read_bytes().split(b"\n")[1:-1] if (row := _row(line, inputs)) is not None]
+    return arrow.Table.from_pylist(rows)
+
+
+def _row(line: bytes, inputs: bool) -> dict[str, Any] | None:
     try:
-        columns = None if inputs else ["request_id", "time", "mirrored", "prediction"]
-        return parquet.ParquetFile(path).read(columns=columns)
-    except _UNREADABLE:
-        return None
-
-
-def _pending(path: Path, inputs: bool) -> arrow.Table | None:
-    try:
-        return arrow.Table.from_pylist(list(_rows(path, inputs))) if path.exists() else None
-    except _UNREADABLE:
-        return None
-
-
-def _rows(path: Path, inputs: bool) -> Iterator[dict[str, Any]]:
-    _, *lines = path.read_bytes().split(b"\n")
-    for line in lines[:-1]:
         row = orjson.loads(line)
         own = {
             "request_id": row["request_id"],
@@ -172,12 +166,14 @@ def _rows(path: Path, inputs: bool) -> Iterator[dict[str, Any]]:
             "mirrored": row["mirrored"],
             "prediction": None if row["prediction"] is None else float(row["prediction"]),
         }
-        yield {**row["inputs"], **own} if inputs else own
+        return {**row["inputs"], **own} if inputs else own
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
-def _within(table: arrow.Table | None, since: datetime, until: datetime, mirrored: bool) -> arrow.Table:
-    if table is None or not table.num_rows:
-        return arrow.table({})
+def _within(table: arrow.Table, since: datetime, until: datetime, mirrored: bool) -> arrow.Table:
+    if not table.num_rows:
+        return table
     times = compute.cast(table["time"], _MOMENT)
     inside = compute.and_(
         compute.greater_equal(times, arrow.scalar(since, type=_MOMENT)),
