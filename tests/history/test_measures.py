@@ -125,7 +125,8 @@ def test_less_than_a_day_says_nothing_of_a_frequency() -> None:
 
 @pytest.mark.parametrize("committed", [{}, {"a": hour(5)}])
 def test_a_lead_time_without_a_commit_or_with_a_clock_that_is_wrong_is_unknown(committed: dict[str, datetime]) -> None:
-    found = measured(rollout("a", Outcome.SERVED, 1, 2), **committed)["lead time for changes"]
+    events = [rollout("a", Outcome.SERVED, 1, 2)]
+    found = measures(events, START, END, complete=True, committed=committed)[1]
     assert (found.value, found.of, found.left_out) == (None, 0, 1)
 
 

@@ -29,7 +29,7 @@ UP: dict[str, Any] = {
 
 @pytest.fixture
 def environment() -> Environment:
-    return Environment(name="dev", target="local", stacks=("diabetes",))
+    return Environment.model_validate({"name": "dev", "target": "local", "stacks": ["diabetes"]})
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_the_engine_prints_all_that_a_folder_holds(tmp_path: Path) -> None:
     (tmp_path / "stacks" / "Pulumi.yaml").write_text("name: mlinfra\nruntime: yaml\n")
     (tmp_path / ".mlinfra" / "state").mkdir(parents=True)
     repository = Repository(tmp_path)
-    environment = Environment(name="dev", target="local", stacks=("diabetes",))
+    environment = Environment.model_validate({"name": "dev", "target": "local", "stacks": ["diabetes"]})
     assert pulumi_history._asked(repository, environment) == []
     stack = PulumiStack(repository, environment, engine)
     stack.init()

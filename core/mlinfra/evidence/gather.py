@@ -86,7 +86,7 @@ def gather(repository: Repository, release: str, name: str) -> dict[str, Any]:
         "provenance": _provenance(it, details),
         "model_card": _model_card(it),
         "pinned": [place.to_json() for place in details.places],
-        "serving": it.known("serving", lambda: _serving(it), f"{name} does not serve this release"),
+        "serving": it.known("serving", lambda: _serving(it)),
         "rollouts": [event.to_json() for event in rollouts],
         "approvals": _approvals(it, environment, moves),
         "findings": checked,
@@ -161,15 +161,13 @@ def _model_card(it: Gathering) -> dict[str, Any]:
     }
 
 
-def _serving(it: Gathering) -> dict[str, Any] | None:
+def _serving(it: Gathering) -> dict[str, Any]:
     """Return how the release serves now; its address, which is another one after each start, is left out."""
     session = Session.open(it.repository, it.name)
     serving = session.service.observe(it.release.endpoint)
-    for served in serving.releases:
-        if same_release(served.release, it.release.digest):
-            names = ("weight", "healthy", "artifact", "image", "replicas", "last_failure")
-            return {"url": serving.url, **{name: getattr(served, name) for name in names}}
-    return None
+    found = next((each for each in serving.releases if same_release(each.release, it.release.digest)), None)
+    names = ("healthy", "artifact", "image", "replicas", "last_failure")
+    return {"weight": found.weight if found else 0, **{name: getattr(found, name, None) for name in names}}
 
 
 def _approvals(it: Gathering, environment: Environment | None, moves: Sequence[Event]) -> dict[str, Any]:

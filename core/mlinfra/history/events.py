@@ -57,6 +57,7 @@ class Event:
     place of `previous`; both are named as the source names them. `detected` is when a rollout was found to be bad.
     `who` did it; `merged_by` is who brought it to this branch, where that is another commit. `why` is the first line
     of the commit's message, the hold's reason, or what failed. `changed` counts the resources that were touched.
+    `approvals` has, by who had to approve a rollout, who did.
     """
 
     kind: Kind
@@ -76,7 +77,8 @@ class Event:
     commit: str | None = None
     pull_request: str | None = None
     changed: int | None = None
-    gates: Sequence[GateResult] = field(default=())
+    gates: Sequence[GateResult] = ()
+    approvals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def at(self) -> datetime | None:
@@ -109,6 +111,7 @@ class Event:
             "commit": self.commit,
             "pull_request": self.pull_request,
             "gates": [gate.model_dump(mode="json") for gate in self.gates],
+            "approvals": dict(self.approvals),
             "source": self.source,
         }
 

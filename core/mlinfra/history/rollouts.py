@@ -95,6 +95,7 @@ def _rollout(kept: Kept) -> Event:
     event = Event(
         Kind.ROLLOUT, outcome, kept.source, started=_moment(record.started), endpoint=kept.endpoint,
         release=record.release, previous=record.previous, gates=tuple(record.gates),
+        approvals=record.approvals,
     )  # fmt: skip
     if outcome is Outcome.SERVED:
         return replace(event, ended=_moment(record.verified))
