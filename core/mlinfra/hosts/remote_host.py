@@ -36,15 +36,20 @@ class RemoteHost(ABC):
 
     def open_or_adopt(self, branch: str, base: str, head: str, title: str, body: str) -> PullRequest:
         """Return the pull request of `branch` to `base`; see Host."""
-        found = _best(self._listed(branch, base), head)
+        found = self._found(branch, base, head)
         if found is None:
             try:
-                return replace(self._open(branch, base, title, body), created=True, approvals=0)
+                opened = self._open(branch, base, title, body)
             except HostError:
                 # another run was faster, or the answer was lost
-                found = _best(self._listed(branch, base), head)
+                found = self._found(branch, base, head)
                 if found is None:
                     raise
+            else:
+                # Gitea opens one for each of two runs that ask at the same time
+                found = self._found(branch, base, head) or Listed(opened, title, body)
+                if found.pull.number == opened.number:
+                    return replace(opened, created=True, approvals=0)
         number = found.pull.number
         if found.pull.state == "open" and (found.title, _plain(found.body)) != (title, _plain(body)):
             self._edit(number, title, body)
@@ -99,6 +104,14 @@ class RemoteHost(ABC):
         if self._pull(number).state == "open":
             self._close(number)
 
+    def _found(self, branch: str, base: str, head: str) -> Listed | None:
+        """Return the one to adopt. Of several open ones every run keeps the oldest, and closes the others."""
+        listed = self._listed(branch, base)
+        opened = sorted((item for item in listed if item.pull.state == "open"), key=lambda item: item.pull.number)
+        for item in opened[1:]:
+            self._close(item.pull.number)
+        return opened[0] if opened else _best(listed, head)
+
     def _settled(self, number: int) -> PullRequest:
         return self.api.settled(
             lambda: self._pull(number), lambda pull: pull.state == "open" and pull.mergeable is None
@@ -150,10 +163,9 @@ class RemoteHost(ABC):
 
 
 def _best(listed: Sequence[Listed], head: str) -> Listed | None:
-    """Return the open one, whose head may lag behind a push; else one of this very commit: merged, then newest."""
-    order = {"open": 2, "merged": 1, "closed": 0}
-    fitting = [item for item in listed if item.pull.state == "open" or item.pull.head == head]
-    return max(fitting, key=lambda item: (order[item.pull.state], item.pull.number), default=None)
+    """Return the one of this very commit: a merged one, else the newest. (The head of an open one may lag behind.)"""
+    fitting = [item for item in listed if item.pull.head == head]
+    return max(fitting, key=lambda item: (item.pull.state == "merged", item.pull.number), default=None)
 
 
 def _plain(body: str) -> str:
