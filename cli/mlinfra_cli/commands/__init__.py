@@ -20,6 +20,7 @@ from mlinfra_cli.commands import (
     history,
     hold,
     init,
+    labels,
     logs,
     plan,
     predict,
@@ -156,3 +157,13 @@ _prices = typer.Typer(
 _prices.callback()(lambda: None)
 _prices.command("update", epilog=_examples(prices), context_settings=_CONTEXT)(guarded("prices update", prices.command))
 app.add_typer(_prices, name="prices")
+
+_labels = typer.Typer(
+    help="What was true in the end, for gates on quality.",
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+    rich_markup_mode=None,
+)
+_labels.callback()(lambda: None)
+_labels.command("add", epilog=_examples(labels), context_settings=_CONTEXT)(guarded("labels add", labels.command))
+app.add_typer(_labels, name="labels")
