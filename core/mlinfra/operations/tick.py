@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.operations.alone import alone
+from mlinfra.operations.alone import Busy, alone
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.rollout import Asked, Standing, keep_in_state, roll_out
 from mlinfra.operations.session import Session
@@ -24,11 +24,13 @@ class Ticked:
     environment: str
     standings: Sequence[Standing]
     idle: str = ""
+    busy: bool = False
+    """Whether another run is at work there, and does what is due."""
 
     @property
     def waits(self) -> bool:
         """Whether something waits."""
-        return any(standing.waits for standing in self.standings)
+        return self.busy or any(standing.waits for standing in self.standings)
 
     @property
     def stopped(self) -> bool:
@@ -50,7 +52,7 @@ def tick(repository: Repository, names: Sequence[str], progress: Progress, asked
 
     Raises:
         Problems: all problems of all files of an environment; those before it were looked at.
-        MlinfraError: another run is at work there, or the target does not take a shift.
+        MlinfraError: the target does not take a shift.
     """
     for name in names:
         repository.check_name(name)
@@ -62,8 +64,15 @@ def _tick(repository: Repository, name: str, progress: Progress, asked: Asked) -
     checkpoint = checkpoint_of(repository, session.environment)
     if checkpoint is not None and not checkpoint.exists():
         return Ticked(name, (), "was never up")
+    try:
+        return _alone(repository, session.kept_warm(), progress, asked)
+    except Busy as busy:
+        return Ticked(name, (), busy.message, busy=True)
+
+
+def _alone(repository: Repository, session: Session, progress: Progress, asked: Asked) -> Ticked:
+    name = session.environment.name
     with alone(repository, name, f"mlinfra tick {name}"):
-        session = session.kept_warm()
         if _deployed_otherwise(session):
             summary = make_true(session, progress, asked, started=time.monotonic())
             return Ticked(name, summary.standings)
