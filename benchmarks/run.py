@@ -19,6 +19,7 @@ from pathlib import Path
 import checking
 import offline_plan
 import online_lookup
+import promotion
 import serving_latency
 import start_up
 import unchanged_up
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "plan": offline_plan.run,
     "check": checking.run,
     "up": unchanged_up.run,
+    "promotion": promotion.run,
     "serving": serving_latency.run,
     "features": online_lookup.run,
 }
