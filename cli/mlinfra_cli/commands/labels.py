@@ -44,5 +44,5 @@ def command(
     known = added.labels - added.new
     render.show(
         render.text((added.endpoint, "name"), f": {added.labels:,} labels, {added.new:,} of them new"),
-        *([render.text((f"{known:,} requests had one before: the last one counts", "quiet"))] if known else []),
+        *([render.text((f"{known:,} of the requests had one before: the last one counts", "quiet"))] if known else []),
     )
