@@ -37,7 +37,8 @@ def show_promotion(done: Promoted, *, dry_run: bool) -> None:
         text(("what must hold", "attention")),
         render.table(("", "", "", ""), [_row(item) for item in promotion.preconditions], indent=2),
         text(),
-        *(_delivered(promotion, done.delivered) if done.delivered else _held_up(promotion, dry_run=dry_run)),
+        *(_delivered(promotion, done.delivered) if done.delivered else ()),
+        *(_held_up(promotion, dry_run=dry_run) if promotion.refused or not done.delivered else ()),
     )
 
 
@@ -49,16 +50,15 @@ def _row(item: Precondition) -> tuple[Cell, ...]:
 
 def _held_up(promotion: Promotion, *, dry_run: bool) -> Iterator[Any]:
     if promotion.refused:
-        yield text(("this is refused", "danger"), ": nothing was changed")
+        yield text(("this is refused", "danger"), ": nothing was promoted")
     elif promotion.open:
-        yield text(("this waits", "attention"), ": nothing was changed")
+        yield text(("this waits", "attention"), ": nothing was promoted")
     elif dry_run:
         command = f"mlinfra promote {promotion.stack} --from {promotion.source.environment.name} --to"
         yield text(("this can be promoted", "good"), f": {command} {promotion.target.environment.name}")
 
 
 def _delivered(promotion: Promotion, delivered: Delivered) -> Iterator[Any]:
-    target = promotion.target.environment.name
     request = delivered.pull_request
     if request is not None:
         how = "opened" if request.created else f"adopted, it is {request.state}"
@@ -68,5 +68,5 @@ def _delivered(promotion: Promotion, delivered: Delivered) -> Iterator[Any]:
         yield text((how, "good"), f": {delivered.commit[:12]} on {delivered.branch}")
     for line in delivered.notes:
         yield text((line, "attention"), indent=2)
-    yield text(f"then: mlinfra up {target}", indent=2)
-    yield text(f"back: mlinfra rollback {target} {promotion.stack}", indent=2)
+    commands = promotion.commands.items()
+    yield render.table(("", ""), [(f"to {what}", line) for what, line in commands], indent=2)

@@ -98,14 +98,14 @@ class TestDryRun:
         assert "✗ approvals 0 of 2, given in the pull request" in lines
         [soak] = [line for line in lines if line.startswith("✗ soak")]
         assert soak.startswith("✗ soak diabetes of 6h in staging: 4 h 59 min left") or "5 h left" in soak
-        assert lines[-1] == "this waits: nothing was changed"
+        assert lines[-1] == "this waits: nothing was promoted"
 
     @pytest.mark.parametrize(
         ("spoil", "line"),
         [
             ("accept", "✗ accepts prod accepts from dev, not from staging → write accept_from: [dev, staging]"),
             ("hold", "✗ hold diabetes ops holds it since 2026-02-01 00:00: freeze → mlinfra resume prod"),
-            ("verified", "✗ verified diabetes nothing was rolled out in staging"),
+            ("verified", "✗ verified diabetes nothing was rolled out in staging yet → mlinfra up staging"),
             ("rollout", "✗ rollout diabetes that of"),
             ("signature", "? signature diabetes"),
             ("artifact", "✗ artifact diabetes its artifact is not in"),
@@ -117,7 +117,7 @@ class TestDryRun:
         spoiled(world, spoil, old, new)
         lines = plain(promote(run, "--dry-run", code=3).stdout)
         assert any(each.startswith(line) for each in lines), lines
-        assert lines[-1] == "this is refused: nothing was changed"
+        assert lines[-1] == "this is refused: nothing was promoted"
 
     def test_a_mandatory_rule_that_it_breaks(self, world: World, run: Run) -> None:
         (world.root / "policies" / "rules").mkdir(parents=True)

@@ -87,7 +87,7 @@ class TestVerified:
         ("there", "verdict", "waits", "detail"),
         [
             ("staging cannot be asked", Verdict.UNKNOWN, False, "staging cannot be asked"),
-            (Serving("diabetes", None, [], 0), Verdict.UNMET, False, "nothing was rolled out in staging"),
+            (Serving("diabetes", None, [], 0), Verdict.UNMET, False, "nothing was rolled out in staging yet"),
             (serving(OLD), Verdict.UNMET, False, f"staging rolled out {OLD.short} last, not {NEW.short}"),
             (serving(NEW, phase=Phase.STEP), Verdict.UNMET, True, "its rollout in staging is under way"),
             (serving(NEW, phase=Phase.SHADOW), Verdict.UNMET, True, "its rollout in staging is under way"),
@@ -165,15 +165,21 @@ class TestRollout:
     @pytest.mark.parametrize("phase", [Phase.STEP, Phase.SHADOW])
     def test_one_under_way_refuses_unless_it_is_superseded(self, phase: Phase) -> None:
         there = serving(OLD, phase=phase)
-        assert must.no_rollout("diabetes", there, "prod", supersede=False).refuses
-        assert must.no_rollout("diabetes", there, "prod", supersede=True).met
+        assert must.no_rollout(NEW, there, "prod", supersede=False).refuses
+        assert must.no_rollout(NEW, there, "prod", supersede=True).met
 
     @pytest.mark.parametrize("phase", [Phase.SERVED, Phase.FAILED, Phase.ROLLED_BACK])
     def test_one_that_ended_does_not(self, phase: Phase) -> None:
-        assert must.no_rollout("diabetes", serving(OLD, phase=phase), "prod", supersede=False).met
+        assert must.no_rollout(NEW, serving(OLD, phase=phase), "prod", supersede=False).met
+
+    def test_one_that_failed_here_before_is_told(self) -> None:
+        failures = [Failure(release=NEW.short, at=stamp(NOW), reason="failed p95_ms <= 50: 81")]
+        found = must.no_rollout(NEW, record(serving(OLD), failures=failures), "prod", supersede=False)
+        assert found.met
+        assert found.detail.endswith("; it failed p95_ms <= 50: 81 here: mlinfra up prod --retry")
 
     def test_what_is_not_known_refuses(self) -> None:
-        assert must.no_rollout("diabetes", "unreachable", "prod", supersede=True).refuses
+        assert must.no_rollout(NEW, "unreachable", "prod", supersede=True).refuses
 
 
 class TestApprovals:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,8 @@ from typer.testing import Result
 
 from mlinfra.hosts import HostError, PullRequest
 from mlinfra.promotion.comment import KEY
-from tests.promotion.world import World
+from mlinfra.rollout.record import Phase
+from tests.promotion.world import World, serving
 
 Run = Callable[..., Result]
 
@@ -23,6 +24,7 @@ class Hub:
 
     requests: dict[str, PullRequest] = field(default_factory=dict)
     comments: dict[tuple[int, str], tuple[int, str]] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
     approving: list[str] = field(default_factory=list)
     fails: HostError | None = None
     may_comment: bool = True
@@ -46,6 +48,10 @@ class Hub:
             return None
         self.comments[number, key] = (revision, text)
         return f"https://hub/{number}#comment"
+
+    def set_status(self, commit: str, context: str, state: str, description: str, url: str | None) -> None:
+        self._answer()
+        self.statuses[commit] = state
 
     def _answer(self) -> None:
         if self.fails is not None:
@@ -80,9 +86,20 @@ def test_approvals_are_those_of_the_request(world: World, run: Run, hub: Hub) ->
     hub.approving = ["ann"]
     assert not promote(run, code=4)["promotable"]
     assert "approvals: 1 of 2" in hub.comments[1, KEY][1]
+    assert list(hub.statuses.values()) == ["pending"]
     hub.approving = ["ann", "bob"]
     assert promote(run)["promotable"]
     assert "✓ all met" in hub.comments[1, KEY][1]
+    assert list(hub.statuses.values()) == ["success"]
+
+
+def test_an_open_request_says_what_refuses_it_since(world: World, run: Run, hub: Hub) -> None:
+    world.start(remote=True)
+    commit = promote(run)["delivered"]["commit"]
+    del world.truth["staging"]
+    assert promote(run, code=3)["delivered"]["commit"] == commit
+    assert "✗ 1 open" in hub.comments[1, KEY][1]
+    assert hub.statuses == {commit: "failure"}
 
 
 def test_the_comment_has_the_summary_the_details_folded_and_the_commands(world: World, run: Run, hub: Hub) -> None:
@@ -97,15 +114,13 @@ def test_the_comment_has_the_summary_the_details_folded_and_the_commands(world: 
     assert summary[-1].startswith("open     diabetes: soak: of 6h in staging: ")
     assert text.count("<details>") == text.count("</details>") >= 3
     assert "| roll back | `mlinfra rollback prod diabetes` |" in text
-    assert "| roll out, once this is merged | `mlinfra up prod` |" in text
+    assert "| roll out, once it is merged | `mlinfra up prod` |" in text
 
 
 def test_what_a_release_says_of_itself_is_text_and_nothing_more(world: World, run: Run, hub: Hub) -> None:
     odd = world.release(3)
     evil = odd.provenance.model_copy(update={"metrics": {"<img src=x> | @all ```": 1.0}})
     world.pin("staging", changed := odd.model_copy(update={"provenance": evil}))
-    from tests.promotion.world import serving
-
     world.truth["staging"] = serving(changed)
     world.start(remote=True)
     promote(run)
@@ -133,5 +148,15 @@ def test_a_token_that_may_not_comment_is_said_and_no_failure(world: World, run: 
     world.start(remote=True)
     hub.may_comment = False
     assert promote(run)["delivered"]["notes"] == [
-        "the token may not write comments here: nobody is told in the pull request"
+        "the token may not write comments: the pull request does not say what is open"
     ]
+
+
+def test_a_rollout_that_is_replaced_is_replaced_by_the_commands_too(world: World, run: Run, hub: Hub) -> None:
+    there = world.truth["prod"].rollout
+    assert there is not None
+    world.truth["prod"] = replace(world.truth["prod"], rollout=there.model_copy(update={"phase": Phase.STEP}))
+    world.start(remote=True)
+    promote(run, code=3)
+    promote(run, "--supersede")
+    assert "`mlinfra up prod --supersede`" in hub.comments[1, KEY][1]

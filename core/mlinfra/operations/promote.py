@@ -59,7 +59,8 @@ class Promoted:
 def promote(repository: Repository, wish: Wish, say: Callable[[str], None]) -> Promoted:
     """Upload, commit, and open or adopt the pull request; each step finds what an earlier run has done of it.
 
-    Nothing is done when a precondition refuses it, or (with `direct`) is not met.
+    Nothing is promoted when a precondition refuses it, or (with `direct`) is not met; a pull request that is open says
+    so then.
 
     Raises:
         Problems, WrongUse, Refused: as `prepare` does.
@@ -84,8 +85,20 @@ def _promote(
     now = datetime.now(UTC)
     base = delivery.base_of(git, wish.target, remote=remote)
     made = prepare(repository, wish, base=base, now=now)
-    if not made.moves or made.refused or (wish.direct and made.open):
+    if not made.moves or (wish.direct and made.open):
         return Promoted(made)
+    uploaded = [] if made.refused else _upload(repository, made, say)
+    if not remote:
+        delivered: Delivered | None = delivery.in_work_tree(git, base, made, now)
+    elif wish.direct:
+        delivered = delivery.on_default_branch(git, base, made, now)
+    elif delivered := delivery.on_branch(git, base, made, now):
+        say(f"{delivered.branch} {'is there already' if delivered.adopted else 'is pushed'}")
+        made, delivered = ask_for_review(git, base, made, delivered, now)
+    return Promoted(made, replace(delivered, uploaded=uploaded) if delivered else None)
+
+
+def _upload(repository: Repository, made: Promotion, say: Callable[[str], None]) -> list[str]:
     stores = [repository.artifacts(session.environment) for session in (made.source, made.target)]
     uploaded: list[str] = []
     for move in made.moves:
@@ -93,15 +106,7 @@ def _promote(
         uploaded += sent
         if sent:
             say(f"{move.release.short}: sent {len(sent)} trees to {stores[1].url}")
-    if not remote:
-        delivered = delivery.in_work_tree(git, base, made, now)
-    elif wish.direct:
-        delivered = delivery.on_default_branch(git, base, made, now)
-    else:
-        pushed = delivery.on_branch(git, base, made, now)
-        say(f"{pushed.branch} {'is there already' if pushed.adopted else 'is pushed'}")
-        made, delivered = ask_for_review(git, base, made, pushed, supersede=wish.supersede, now=now)
-    return Promoted(made, replace(delivered, uploaded=uploaded))
+    return uploaded
 
 
 def prepare(
@@ -136,7 +141,7 @@ def prepare(
     lock = promoted_lock(target.declared, [(move.endpoint, move.release, move.previous) for move in moves])
     moved = with_releases(target.declared, lock, [move.release for move in moves])
     there, plan = planned(target, moved)
-    made = Promotion(wish.stack, source, there, moves, plan, ())
+    made = Promotion(wish.stack, source, there, moves, plan, (), wish.supersede)
     if not moves:
         return made
     found = _preconditions(repository, made, wish, now or datetime.now(UTC))
@@ -208,7 +213,7 @@ def _preconditions(repository: Repository, made: Promotion, wish: Wish, now: dat
         pin = target.declared.lock.get(move.endpoint)
         yield must.no_hold(move.endpoint, pin.hold if pin else None, wish.target)
         there = _serving(target, move.downstream)
-        yield must.no_rollout(move.endpoint, there, wish.target, supersede=wish.supersede)
+        yield must.no_rollout(move.release, there, wish.target, supersede=wish.supersede)
         stores = [repository.artifacts(session.environment) for session in (source, target)]
         yield must.stored(move.release, stores)
         yield must.signed(move.release, stores[0], environment, repository.root)

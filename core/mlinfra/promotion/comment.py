@@ -13,8 +13,8 @@ KEY = "promotion"
 _SIGNS = {Verdict.MET: "✓", Verdict.UNMET: "✗", Verdict.UNKNOWN: "?"}
 
 
-def comment(promotion: Promotion, *, supersede: bool = False) -> str:
-    """Return the comment as Markdown; `supersede`: the rollout that is under way is to be replaced."""
+def comment(promotion: Promotion) -> str:
+    """Return the comment as Markdown."""
     width = max(len(label) for label, _ in rows(promotion)) + 3
     lines = ["```", f"{headline(promotion)}   {state(promotion)}"]
     lines += [f"{label:<{width}}{_plain(text)}" for label, text in rows(promotion)]
@@ -24,7 +24,7 @@ def comment(promotion: Promotion, *, supersede: bool = False) -> str:
         lines += _folded(f"Model: {move.endpoint}", list(_model(move)))
     lines += _folded("Infrastructure plan", list(_plan(promotion)))
     lines += _folded("Policy findings", list(_findings(promotion)))
-    return "\n".join([*lines, *_commands(promotion, supersede=supersede)]) + "\n"
+    return "\n".join([*lines, *_commands(promotion)]) + "\n"
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
@@ -84,17 +84,8 @@ def _findings(promotion: Promotion) -> Iterator[str]:
         yield f"- {finding.rule.id} {finding.answer.verdict.value} `{where}`: {_cell(finding.answer.message)}"
 
 
-def _commands(promotion: Promotion, *, supersede: bool) -> list[str]:
-    source, target = promotion.source.environment.name, promotion.target.environment.name
-    replaced = " --supersede" if supersede else ""
-    renew = f"mlinfra promote {promotion.stack} --from {source} --to {target}{replaced}"
-    return [
-        "| to | run |", "|---|---|",
-        f"| look at this again | `{renew}` |",
-        f"| roll out, once this is merged | `mlinfra up {target}{replaced}` |",
-        f"| see how far it is | `mlinfra status {target}` |",
-        f"| roll back | `mlinfra rollback {target} {promotion.stack}` |",
-    ]  # fmt: skip
+def _commands(promotion: Promotion) -> list[str]:
+    return ["| to | run |", "|---|---|", *(f"| {what} | `{line}` |" for what, line in promotion.commands.items())]
 
 
 def _plain(text: str) -> str:

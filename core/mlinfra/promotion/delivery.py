@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.digests import digest_json, short
-from mlinfra.git import GitRepository, Raced
+from mlinfra.git import GitError, GitRepository, Raced
 from mlinfra.problems import Refused
 from mlinfra.promotion.difference import Move, Promotion
 from mlinfra.promotion.local_branch import commit_here, current_branch
@@ -75,7 +75,10 @@ def base_of(git: GitRepository, target: str, *, remote: bool) -> Base:
     """
     if remote:
         branch = git.default_branch()
-        commit = git.fetch(branch) or git.head()
+        found = git.fetch(branch)
+        if found is None:
+            raise GitError(f"the remote branch {branch} is gone", remedy="run this again")
+        commit = found
     else:
         branch, commit = current_branch(git), git.head()
     known = [name for name in git.listed(commit, "releases") if name.endswith(".json")]
@@ -113,10 +116,11 @@ def files_of(git: GitRepository, base: Base, promotion: Promotion, now: datetime
 
 def message_of(promotion: Promotion) -> str:
     """Return the commit's message: who reads the history sees what moved, from where, and on what grounds."""
-    source, target = promotion.source.environment.name, promotion.target.environment.name
+    source = promotion.source.environment.name
     lines = [title_of(promotion), "", *(f"{_told(move)}, from {source}" for move in promotion.moves), ""]
     lines += [f"{item.verdict.value}: {item.name}: {item.detail}" for item in promotion.preconditions]
-    return "\n".join(lines) + f"\n\nTo roll back: mlinfra rollback {target} {promotion.stack}\n"
+    lines += ["", *(f"To {what}: {line}" for what, line in promotion.commands.items() if what.startswith("roll"))]
+    return "\n".join(lines) + "\n"
 
 
 def title_of(promotion: Promotion) -> str:
@@ -130,8 +134,8 @@ def _told(move: Move) -> str:
     return f"{move.endpoint}: {before}{move.release.short}"
 
 
-def on_branch(git: GitRepository, base: Base, promotion: Promotion, now: datetime) -> Delivered:
-    """Push the promotion's branch, or adopt the one that is there and still right.
+def on_branch(git: GitRepository, base: Base, promotion: Promotion, now: datetime) -> Delivered | None:
+    """Push the promotion's branch, or adopt the one that is there and still right; nothing is pushed that is refused.
 
     Raises:
         Raced: others move the branch again and again.
@@ -142,6 +146,8 @@ def on_branch(git: GitRepository, base: Base, promotion: Promotion, now: datetim
         tip = git.fetch(branch)
         if tip is not None and _is_right(git, base, promotion, tip, files):
             return Delivered(branch, tip, adopted=True)
+        if promotion.refused:
+            return None
         commit = git.commit(base.commit, files, message_of(promotion))
         try:
             git.push(commit, branch, expect=tip)

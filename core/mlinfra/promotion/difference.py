@@ -78,6 +78,22 @@ class Promotion:
     moves: Sequence[Move]
     plan: Plan | str
     preconditions: Sequence[Precondition]
+    supersede: bool = False
+    """Whether it replaces a rollout that is under way in the target."""
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """What a person does next, and with which command; there is no way back from a first release."""
+        source, target = self.source.environment.name, self.target.environment.name
+        replaced = " --supersede" if self.supersede else ""
+        shown = {
+            "look at this again": f"mlinfra promote {self.stack} --from {source} --to {target}{replaced}",
+            "roll out, once it is merged": f"mlinfra up {target}{replaced}",
+            "see how far it is": f"mlinfra status {target}",
+        }
+        if any(move.previous for move in self.moves):
+            shown["roll back"] = f"mlinfra rollback {target} {self.stack}"
+        return shown
 
     @property
     def refused(self) -> bool:

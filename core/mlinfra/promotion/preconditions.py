@@ -108,8 +108,9 @@ def verified(release: Release, serving: Serving | str, source: str) -> Precondit
         return Precondition(name, Verdict.UNKNOWN, serving, where, remedy=f"mlinfra status {source}")
     record, remedy = serving.rollout, f"mlinfra up {source}"
     if record is None or record.release != release.short:
-        serves = f"{source} rolled out {record.release} last" if record else f"nothing was rolled out in {source}"
-        return Precondition(name, Verdict.UNMET, f"{serves}, not {release.short}", where, remedy=remedy)
+        last = f"{source} rolled out {record.release} last, not {release.short}" if record else ""
+        detail = last or f"nothing was rolled out in {source} yet"
+        return Precondition(name, Verdict.UNMET, detail, where, remedy=remedy)
     if record.phase in UNDER_WAY or (record.phase is Phase.SERVED and record.verified is None):
         detail = f"its rollout in {source} is under way" + (f": {record.paused}" if record.paused else "")
         return Precondition(name, Verdict.UNMET, detail, where, waits=True, remedy=f"mlinfra status {source}")
@@ -182,14 +183,16 @@ def no_hold(endpoint: str, hold: Hold | None, target: str) -> Precondition:
     return Precondition("hold", Verdict.UNMET, detail, endpoint, remedy=f"mlinfra resume {target}")
 
 
-def no_rollout(endpoint: str, serving: Serving | str, target: str, *, supersede: bool) -> Precondition:
+def no_rollout(release: Release, serving: Serving | str, target: str, *, supersede: bool) -> Precondition:
     """Ask whether no other rollout is under way in the target, or `supersede` replaces it."""
-    name = "rollout"
+    name, endpoint = "rollout", release.endpoint
     if isinstance(serving, str):
         return Precondition(name, Verdict.UNKNOWN, serving, endpoint, remedy=f"mlinfra status {target}")
     record = serving.rollout
     if record is None or record.phase not in UNDER_WAY:
-        return Precondition(name, Verdict.MET, f"none is under way in {target}", endpoint)
+        failure = record.failure(release.short) if record else None
+        again = f"; it {failure.reason} here: mlinfra up {target} --retry" if failure else ""
+        return Precondition(name, Verdict.MET, f"none is under way in {target}{again}", endpoint)
     if supersede:
         return Precondition(name, Verdict.MET, f"that of {record.release} in {target} is superseded", endpoint)
     detail = f"that of {record.release} in {target} is under way"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,11 +16,14 @@ from mlinfra.promotion.difference import Promotion
 from mlinfra.promotion.preconditions import APPROVALS, approved
 
 if TYPE_CHECKING:
-    from mlinfra.hosts import Host, PullRequest
+    from mlinfra.hosts import Host, StatusState
+
+STATUS = "mlinfra/promotion"
+"""The status of the commit: a branch that demands it is merged only when everything holds."""
 
 
 def ask_for_review(
-    git: GitRepository, base: Base, promotion: Promotion, pushed: Delivered, *, supersede: bool, now: datetime
+    git: GitRepository, base: Base, promotion: Promotion, pushed: Delivered, now: datetime
 ) -> tuple[Promotion, Delivered]:
     """Open or adopt the pull request of a pushed branch; return what is known with its approvals, and the request.
 
@@ -29,7 +32,7 @@ def ask_for_review(
     """
     from mlinfra.hosts import NoPullRequests, host_of
 
-    target, text = promotion.target.environment, comment(promotion, supersede=supersede)
+    target, text = promotion.target.environment, comment(promotion)
     try:
         host = host_of(git, os.environ)
         request = host.open_or_adopt(pushed.branch, base.branch, pushed.commit, title_of(promotion), text)
@@ -45,14 +48,21 @@ def ask_for_review(
         approved(target, given, direct=False) if item.name == APPROVALS else item for item in promotion.preconditions
     ]
     promotion = replace(promotion, preconditions=known)
-    return promotion, replace(pushed, pull_request=request, notes=_commented(host, request, promotion, now, supersede))
+    told = replace(pushed, pull_request=request)
+    return promotion, replace(told, notes=list(_tell(host, promotion, told, now)))
 
 
-def _commented(host: Host, request: PullRequest, promotion: Promotion, now: datetime, supersede: bool) -> Sequence[str]:
-    """Keep the comment; return why it could not be: it says what the command prints, and nothing depends on it."""
-    text = comment(promotion, supersede=supersede)
+def _tell(host: Host, promotion: Promotion, told: Delivered, now: datetime) -> Iterator[str]:
+    """Keep the comment and the commit's status; yield why one could not be: nothing depends on them here."""
+    assert told.pull_request is not None
     try:
-        url = host.comment_sticky(request.number, KEY, int(now.timestamp()), text)
+        if host.comment_sticky(told.pull_request.number, KEY, int(now.timestamp()), comment(promotion)) is None:
+            yield "the token may not write comments: the pull request does not say what is open"
     except MlinfraError as error:
-        return [f"the comment could not be written: {error.message}"]
-    return [] if url is not None else ["the token may not write comments here: nobody is told in the pull request"]
+        yield f"the comment could not be written: {error.message}"
+    state: StatusState = "failure" if promotion.refused else "pending" if promotion.open else "success"
+    said = "; ".join(f"{item.name}: {item.detail}" for item in promotion.open) or "all that must hold does"
+    try:
+        host.set_status(told.commit, STATUS, state, said, told.pull_request.url)
+    except MlinfraError as error:
+        yield f"the status could not be set: {error.message}"
