@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,10 @@ import pytest
 from typer.testing import Result
 
 from mlinfra.artifacts import ArtifactStore
+from mlinfra.declarations.check import Answer
 from mlinfra.releases import Release
-from mlinfra.rollout.record import Failure, Phase, RolloutRecord, stamp
+from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, stamp
+from tests.cli.test_json import fields
 from tests.cli.test_releases import in_git, made
 
 Run = Callable[..., Result]
@@ -217,3 +220,13 @@ def test_what_is_wrongly_asked(platform: Path, run: Run) -> None:
         result = run("history", *arguments)
         assert result.exit_code == 2
         assert said in result.stderr
+
+
+def test_what_it_prints_is_documented(platform: Path, run: Run, releases: tuple[Release, Release]) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "history.md").read_text(encoding="utf-8")
+    found = re.search(r"```json history\n(.*?)\n```", text, re.DOTALL)
+    assert found is not None
+    gate = GateResult(gate="p95_ms <= 50", answer=Answer.PASS)
+    kept(platform, RolloutRecord(release=releases[1].short, phase=Phase.SERVED, started=stamp(NOW), gates=[gate]))
+    printed, documented = told(run, "prod"), json.loads(found[1])
+    assert fields(printed) == fields(documented)

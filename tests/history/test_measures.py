@@ -102,6 +102,12 @@ def test_a_rollback_is_no_deployment_and_makes_one_a_failure() -> None:
     assert [item.outcome for item in deployments([events[0], events[2]])] == [Outcome.ROLLED_BACK]
 
 
+def test_what_is_taken_back_is_the_last_rollout_before_it() -> None:
+    back = moved(Kind.ROLLBACK, "a", "b", 9)
+    found = deployments([rollout("b", Outcome.SERVED, 2, 3), rollout("b", Outcome.FAILED, 5, 6), back])
+    assert [item.outcome for item in found] == [Outcome.SERVED, Outcome.FAILED]
+
+
 def test_another_endpoint_is_another_matter() -> None:
     back = replace(moved(Kind.ROLLBACK, "a", "b", 9), endpoint="web")
     [found] = deployments([rollout("b", Outcome.SERVED, 2, 3), back])

@@ -108,8 +108,7 @@ def _of_release(told: History, release: Release) -> list[Event]:
     """Return the events in which the release came or went."""
     return [
         event for event in told.events
-        if event.stack in (None, release.stack)
-        and (same_release(event.release, release.digest) or same_release(event.previous, release.digest))
+        if same_release(event.release, release.digest) or same_release(event.previous, release.digest)
     ]  # fmt: skip
 
 
