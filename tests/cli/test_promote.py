@@ -13,6 +13,8 @@ from typer.testing import Result
 
 from mlinfra.releases import Release
 from mlinfra.rollout.record import Phase
+from tests.cli.test_json import check
+from tests.cli.test_releases import in_git
 from tests.promotion.conftest import world
 from tests.promotion.world import LOCK, World, serving
 
@@ -76,6 +78,7 @@ class TestDryRun:
 
     def test_json(self, world: World, run: Run, old: Release, new: Release) -> None:
         found = document(run, "--dry-run")
+        check("promote", found)
         assert (found["promotable"], found["refused"], found["delivered"]) == (True, False, None)
         [move] = found["moves"]
         assert (move["release"], move["previous"]) == (new.digest, old.digest)
@@ -370,3 +373,46 @@ class TestWithoutARemote:
         result = promote(run, "--direct", code=1)
         assert said in result.stderr
         assert "Traceback" not in result.stderr
+
+
+class TestSeveralEndpoints:
+    @pytest.fixture
+    def second(self, world: World, new: Release) -> Release:
+        """A stack with two endpoints; staging and prod pin `second` too."""
+        path = world.root / "stacks" / "diabetes" / "stack.py"
+        path.write_text(f'{path.read_text()}\nstack.add(Endpoint("second", model=models, runtime="sklearn"))\n')
+        identity = new.identity.model_copy(update={"spec": {**new.identity.spec, "name": "second"}})
+        return new.model_copy(update={"endpoint": "second", "identity": identity})
+
+    def pinned_too(self, world: World, environment: str, release: Release) -> None:
+        in_git(world.root, release)
+        with (world.root / "environments" / f"{environment}.lock.yaml").open("a") as file:
+            file.write(f"second:\n  release: {release.digest}\n")
+
+    def test_all_of_them_move_in_one_commit(
+        self, world: World, run: Run, old: Release, new: Release, second: Release
+    ) -> None:
+        self.pinned_too(world, "staging", second)
+        world.start(remote=True)
+        found = document(run, code=3)
+        assert [move["endpoint"] for move in found["moves"]] == ["diabetes", "second"]
+        unmet = {
+            (item["precondition"], item["endpoint"]) for item in found["preconditions"] if item["verdict"] == "unmet"
+        }
+        assert unmet == {("verified", "second")}
+        world.truth["staging/second"] = serving(second)
+        delivered = document(run)["delivered"]
+        assert world.git("rev-list", "--count", f"main..{delivered['branch']}", folder=world.remote) == "1"
+        lock = world.at(delivered["branch"], LOCK)
+        assert f"release: {new.digest}" in lock
+        assert lock.endswith(f"second:\n  release: {second.digest}")
+        one = document(run, "--release", new.short)
+        assert one["delivered"]["branch"] != delivered["branch"]
+        assert [move["endpoint"] for move in one["moves"]] == ["diabetes"]
+
+    def test_one_that_is_there_already_stays(self, world: World, run: Run, new: Release, second: Release) -> None:
+        self.pinned_too(world, "staging", second)
+        self.pinned_too(world, "prod", second)
+        world.start(remote=True)
+        branch = document(run)["delivered"]["branch"]
+        assert world.at(branch, LOCK).endswith(f"second:\n  release: {second.digest}")

@@ -30,7 +30,8 @@ def serving(release: Release, *, phase: Phase = Phase.SERVED, hours: float = 1.0
 
 @dataclass
 class World:
-    """The repository in `root`, what is true in each environment, and what drift monitors find there."""
+    """The repository in `root`, what is true in each environment (or at `environment/endpoint`), and what drift
+    monitors find there."""
 
     root: Path
     truth: dict[str, Serving] = field(default_factory=dict)
@@ -105,7 +106,8 @@ def begin(root: Path, patch: pytest.MonkeyPatch) -> World:
     world = World(root)
 
     def observe(service: LocalService, endpoint: str) -> Serving:
-        return world.truth.get(service._environment.name, Serving(endpoint, None, [], 0))
+        name = service._environment.name
+        return world.truth.get(f"{name}/{endpoint}") or world.truth.get(name, Serving(endpoint, None, [], 0))
 
     def drift(service: LocalService, part: Any, window: str) -> Mapping[str, Any]:
         return world.drift[service._environment.name]
