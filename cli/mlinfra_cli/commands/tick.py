@@ -18,7 +18,7 @@ def command(
     environment: Annotated[str | None, typer.Argument(metavar="[ENV]", help="One environment; all without.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with the rollouts that are under way, and do nothing where none is.
+    """Go on with the rollouts that are under way.
 
     Shifts the next share when its time is over and all gates pass, and takes it back when one fails. It may be called
     as often as one likes, from any machine, also two at once.
@@ -32,7 +32,7 @@ def command(
     with LiveProgress() as progress:
         found = tick(Repository.find(), [environment] if environment else [], progress)
     if as_json:
-        write_json([item.to_json() for item in found])
+        write_json({"version": 1, "environments": [item.to_json() for item in found]})
     else:
         from mlinfra_cli.rollout_view import show_ticked
 

@@ -38,9 +38,8 @@ class Ticked:
         return any(standing.stopped for standing in self.standings)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the documented shape of `tick --json`, version 1."""
+        """Return an environment in the documented shape of `tick --json`."""
         return {
-            "version": 1,
             "environment": self.environment,
             "idle": self.idle or None,
             "endpoints": [standing.to_json() for standing in self.standings],
