@@ -15,7 +15,7 @@ INCLUDED = ".gitlab/mlinfra.yml"
 
 _IMAGE = "python:3.12"
 _ABOUT = """Credentials come from id_tokens: no long-lived key is kept.
-MLINFRA_TOKEN is a project access token with the scope api: without it there are no comments and no issues.
+GITLAB_TOKEN is a project access token with the scope api: without it there are no comments and no issues.
 Schedules are made in the project (Build > Pipeline schedules), each with the variable MLINFRA_SCHEDULE:"""
 _BOUNDS = """GitLab.com starts a schedule every 5m at most (without a paid plan every hour), an instance of one's own
 every 10m unless its pipeline_schedule_worker_cron says otherwise."""
@@ -32,7 +32,8 @@ Job = dict[str, Any]
 
 def gitlab(lanes: Sequence[Lane], *, requirements: bool) -> str:
     """Return the pipeline's text."""
-    jobs: Job = {".mlinfra": {"image": _IMAGE, "interruptible": False}}
+    shared = {"image": _IMAGE, "interruptible": False, "variables": {"MLINFRA_GIT_HOST": "gitlab"}}
+    jobs: Job = {".mlinfra": shared}
     jobs["mlinfra pipelines"] = {
         "extends": ".mlinfra",
         "stage": "test",

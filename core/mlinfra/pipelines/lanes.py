@@ -149,8 +149,10 @@ def _in_order(environments: Mapping[str, Environment]) -> list[str]:
     try:
         sorter.prepare()
     except graphlib.CycleError as error:
-        circle = " → ".join(reversed(error.args[1]))
-        file = f"environments/{min(error.args[1])}.yaml"
+        names = error.args[1][1:]
+        first = names.index(min(names))
+        circle = " → ".join([*names[first:], *names[:first], names[first]])
+        file = f"environments/{names[first]}.yaml"
         raise Problems([Problem(file, 0, "accept_from", f"releases would flow in a circle: {circle}")]) from None
     found: list[str] = []
     while sorter.is_active():

@@ -141,7 +141,7 @@ def _plan(lane: Lane, forge: Forge, *, requirements: bool) -> Job:
             # a fork gets no token of the identity provider: it plans with what needs no credentials
             *({"if": _OWN_BRANCH, **step} for login in logins for step in login.steps),
             {"name": "plan, check, cost", "run": script("plan")},
-            _report("comment", {"PULL_REQUEST": "${{ github.event.pull_request.number }}"}),
+            _report(forge, "comment", {"PULL_REQUEST": "${{ github.event.pull_request.number }}"}),
         ],
     }
 
@@ -163,7 +163,7 @@ def _tick(lane: Lane, forge: Forge, *, requirements: bool) -> Job:
 def _watch(lane: Lane, forge: Forge, *, requirements: bool) -> Job:
     job = _changing(lane, forge, 60, requirements=requirements)
     job["permissions"] = {**job["permissions"], "issues": "write"}
-    steps = [*job.pop("steps"), {"name": "verify and drift", "run": script("watch")}, _report("issue", {})]
+    steps = [*job.pop("steps"), {"name": "verify and drift", "run": script("watch")}, _report(forge, "issue", {})]
     condition = f"needs.quiet.outputs.quiet == 'true' && {forge.watches}"
     return {"name": f"watch {lane.name}", "needs": "quiet", "if": condition, **job, "steps": steps}
 
@@ -211,10 +211,11 @@ def _set_up(extras: Sequence[str], *, requirements: bool, clean: bool = True) ->
     ]
 
 
-def _report(what: str, variables: Mapping[str, str]) -> dict[str, Any]:
+def _report(forge: Forge, what: str, variables: Mapping[str, str]) -> dict[str, Any]:
     # a step of its own: what the repository's stacks run does not see the token
     line = f'python3 -P -m mlinfra.pipelines.report {what} "${{RUNNER_TEMP:-.}}/mlinfra-$ENVIRONMENT.md"'
-    return {"name": what, "if": "always()", "env": {"TOKEN": _TOKEN, **variables}, "run": line}
+    told = {"MLINFRA_GIT_HOST": forge.host, "GITHUB_TOKEN": _TOKEN, **variables}
+    return {"name": what, "if": "always()", "env": told, "run": line}
 
 
 def _one_at_a_time(group: str) -> dict[str, Any]:
