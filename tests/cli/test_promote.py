@@ -261,6 +261,18 @@ class TestThroughARemote:
         assert f"previous: {third.digest}" in world.at(again["branch"], LOCK)
         assert world.git("merge-tree", "--write-tree", "main", again["branch"], folder=world.remote)
 
+    def test_a_branch_whose_lines_somebody_commented_is_made_anew(self, world: World, run: Run, old: Release) -> None:
+        world.start(remote=True)
+        document(run)
+        lock = world.root / LOCK
+        lock.write_text(lock.read_text().replace(old.digest, f"{old.digest}  # the good one"))
+        world.commit("a comment")
+        world.git("push", "-q", "origin", "main")
+        again = document(run)["delivered"]
+        assert not again["adopted"]
+        assert f"previous: {old.digest}  # the good one" in world.at(again["branch"], LOCK)
+        assert world.git("merge-tree", "--write-tree", "main", again["branch"], folder=world.remote)
+
     def test_a_clone_that_is_behind_promotes_on_what_is_there(self, world: World, run: Run, monkeypatch: Any) -> None:
         world.start(remote=True)
         behind = world.clone("ann")
