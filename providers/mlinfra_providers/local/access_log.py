@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,29 +54,29 @@ def read_access_log(path: Path, traffic: Mapping[str, Any], since: datetime, unt
     by_host = {f"{HOST}:{port}": release for release, port in traffic["upstreams"].items()}
     serving = [release for release, weight in traffic["weights"].items() if weight]
     first, last = _text(since), _text(until)
-    releases: dict[str, Seen] = {}
+    releases: defaultdict[str, Seen] = defaultdict(Seen)
     oldest, lines = _lines(path, _text(since - LONGEST_REQUEST))
     for line in lines:
         entry = _entry(line)
-        if entry is None or not first <= entry["time"] < last or not _is_prediction(entry):
+        if entry is None or not first <= entry["time"] < last or not _is_prediction(entry["method"], entry["path"]):
             continue
         answered, failed = _whose(entry, by_host, serving)
         for release in failed:
-            seen = releases.setdefault(release, Seen())
-            seen.requests += 1
-            seen.errors += 1
+            releases[release].requests += 1
+            releases[release].errors += 1
         if answered is not None:
-            seen = releases.setdefault(answered, Seen())
+            seen = releases[answered]
             seen.requests += 1
             seen.errors += entry["status"] >= _SERVER_ERROR
-            duration = entry["upstream_us"]
-            seen.latencies_ms.append((entry["duration_us"] if duration is None else duration) / 1000)
+            duration = entry["upstream_us"] or entry["duration_us"]
+            if duration is not None:
+                seen.latencies_ms.append(duration / 1000)
     return Reading(max(since, oldest) if oldest else since, releases)
 
 
 def _whose(
     entry: Mapping[str, Any], by_host: Mapping[str, str], serving: list[str]
-) -> tuple[str | None, list[str]]:  # fmt: skip
+) -> tuple[str | None, Sequence[str]]:  # fmt: skip
     """Return the release that answered a request, and those that should have and did not."""
     meant = by_host.get(entry["upstream"] or "")
     release, status = entry["release"], entry["status"]
@@ -82,29 +84,29 @@ def _whose(
         release = meant  # None: an answer of Envoy's own, such as to a body that is too large
     if release is not None:
         # Two attempts are made at the release that was chosen before another one stands in for it.
+        if (entry["attempts"] or 0) < _OTHER_RELEASE_ATTEMPT:
+            return release, ()
         others = [name for name in serving if name != release]
-        instead = entry["attempts"] >= _OTHER_RELEASE_ATTEMPT and len(others) == 1
-        return release, others if instead else []
+        return release, others if len(others) == 1 else ()
     if 0 < status < _SERVER_ERROR:
-        return None, []
+        return None, ()
     if meant is not None:
         return None, [meant]
     # Nobody could be reached, unless it was the client who left before anybody was.
-    return None, [] if "DC" in (entry["flags"] or "") else serving
+    return None, () if "DC" in (entry["flags"] or "") else serving
 
 
-def _is_prediction(entry: Mapping[str, Any]) -> bool:
-    path = str(entry["path"]).partition("?")[0]
-    return entry["method"] == "POST" and path.endswith("/infer")
+@lru_cache(maxsize=1000)
+def _is_prediction(method: str | None, path: str | None) -> bool:
+    return method == "POST" and path is not None and path.partition("?")[0].endswith("/infer")
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry: dict[str, Any] = orjson.loads(line)
-        known = isinstance(entry["time"], str) and isinstance(entry["status"], int)
+        return entry if isinstance(entry["time"], str) and isinstance(entry["status"], int) else None
     except (orjson.JSONDecodeError, TypeError, KeyError):
         return None
-    return entry if known else None
 
 
 def _lines(path: Path, first: str) -> tuple[datetime | None, Iterator[bytes]]:

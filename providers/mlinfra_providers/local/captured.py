@@ -76,16 +76,20 @@ def labelled(rows: arrow.Table, labels: arrow.Table) -> tuple[array[float], arra
     """
     import numpy as np
 
-    ids = rows["request_id"].combine_chunks().dictionary_encode()
-    codes = ids.indices.to_numpy(zero_copy_only=False)
-    alone = np.bincount(codes, minlength=len(ids.dictionary)) == 1
-    single = alone[codes]
-    places = compute.index_in(ids.dictionary, value_set=labels["request_id"].combine_chunks())
-    place = compute.fill_null(places, -1).to_numpy(zero_copy_only=False)[codes]
-    known = single & (place >= 0)
-    predictions = rows["prediction"].to_numpy()[known]
-    true = labels["label"].to_numpy()[place[known]]
-    return array("d", predictions.tobytes()), array("d", true.tobytes()), int(single.sum())
+    ids = rows["request_id"].combine_chunks()
+    # The rows of a request are written one after the other.
+    again = compute.fill_null(compute.equal(ids.slice(1), ids.slice(0, max(len(ids) - 1, 0))), True)
+    repeats = again.to_numpy(zero_copy_only=False)
+    alone = np.ones(len(ids), dtype=bool)
+    alone[1:] &= ~repeats
+    alone[:-1] &= ~repeats
+    # Looked up among the rows of a window, as there may be labels of years.
+    places = compute.index_in(labels["request_id"], value_set=ids)
+    known = compute.is_valid(places).to_numpy()
+    found = compute.drop_null(places).to_numpy()
+    predictions = rows["prediction"].to_numpy()[found][alone[found]]
+    true = labels["label"].to_numpy()[known][alone[found]]
+    return array("d", predictions.tobytes()), array("d", true.tobytes()), int(alone.sum())
 
 
 def read_labels(layout: Layout, endpoint: str) -> arrow.Table | None:
@@ -180,4 +184,5 @@ def _within(table: arrow.Table, since: datetime, until: datetime, mirrored: bool
         compute.less(times, arrow.scalar(until, type=_MOMENT)),
     )
     copies = compute.fill_null(table["mirrored"], False)
-    return table.filter(compute.and_(inside, copies if mirrored else compute.invert(copies)))
+    wanted = compute.and_(inside, copies if mirrored else compute.invert(copies))
+    return table if compute.all(wanted).as_py() else table.filter(wanted)

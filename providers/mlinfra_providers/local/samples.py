@@ -48,19 +48,25 @@ def samples(layout: Layout, part: ResolvedPart, since: datetime, until: datetime
         return NoData(f"there is no access log of {endpoint.name} yet")
     releases = sorted({*traffic["upstreams"], *log.releases})
     busy = _saturations(layout, name, releases, endpoint.compute.cpus) if "saturation" in asked else {}
+    quality, drift = not asked.isdisjoint(LABELLED), "drifted_columns" in asked
+    labels = _labels(layout, name) if quality else None
     found = {}
     for release in releases:
-        copies = bool(traffic["mirror"].get(release)) and not traffic["weights"].get(release)
         seen = log.releases.get(release, Seen())
+        more: dict[str, Any] = {}
+        if quality or drift:
+            from mlinfra_providers.local.captured import captured
+
+            copies = bool(traffic["mirror"].get(release)) and not traffic["weights"].get(release)
+            rows = captured(layout, name, release, since, until, mirrored=copies, inputs=drift)
+            more = _labelled(rows, labels) if quality else {}
+            more["drifted_columns"] = _drifted(layout, name, release, rows) if drift else None
         found[release] = ReleaseSamples(
             requests=seen.requests,
             errors=seen.errors,
             latencies_ms=seen.latencies_ms,
             saturation=busy.get(release),
-            drifted_columns=_drifted(layout, name, release, since, until, copies)
-            if "drifted_columns" in asked
-            else None,
-            **(_labelled(layout, name, release, since, until, copies) if asked.intersection(LABELLED) else {}),
+            **more,
         )
     return Samples(log.start, until, found)
 
@@ -72,23 +78,25 @@ def add_labels(layout: Layout, endpoint: str, labels: Mapping[str, float]) -> in
     return captured.add_labels(layout, endpoint, labels)
 
 
-def _labelled(
-    layout: Layout, endpoint: str, release: str, since: datetime, until: datetime, copies: bool
-) -> dict[str, Any]:
-    from mlinfra_providers.local.captured import captured, labelled, read_labels
+def _labels(layout: Layout, endpoint: str) -> Any:
+    from mlinfra_providers.local.captured import read_labels
 
     try:
-        labels = read_labels(layout, endpoint)
+        return read_labels(layout, endpoint)
     except MlinfraError:
-        labels = None  # who adds the next ones is told; the other gates must be answered meanwhile
-    rows = captured(layout, endpoint, release, since, until, mirrored=copies)
+        return None  # who adds the next ones is told; the other gates must be answered meanwhile
+
+
+def _labelled(rows: Any, labels: Any) -> dict[str, Any]:
+    from mlinfra_providers.local.captured import labelled
+
     if labels is None:
         return {"labelled_of": rows.num_rows}
     predictions, true, possible = labelled(rows, labels)
     return {"predictions": predictions, "labels": true, "labelled_of": possible}
 
 
-def _drifted(layout: Layout, endpoint: str, release: str, since: datetime, until: datetime, copies: bool) -> int | None:
+def _drifted(layout: Layout, endpoint: str, release: str, rows: Any) -> int | None:
     """Return how many columns are over their threshold, or None: no monitor, no baseline here, or too few rows."""
     monitors = [
         (folder, schedule)
@@ -100,10 +108,9 @@ def _drifted(layout: Layout, endpoint: str, release: str, since: datetime, until
         baseline = folder / "baselines" / release
         if not schedule["thresholds"] or not baseline.is_dir():
             continue
-        from mlinfra_providers.local.captured import captured, frame_of
+        from mlinfra_providers.local.captured import frame_of
         from mlinfra_serving.drift import compare, parse_thresholds, read_baseline
 
-        rows = captured(layout, endpoint, release, since, until, mirrored=copies, inputs=True)
         try:
             result = compare(
                 read_baseline(baseline), frame_of(rows, DRIFT_ROWS), parse_thresholds(schedule["thresholds"])
