@@ -13,6 +13,7 @@ from typer.testing import Result
 from mlinfra.hosts import HostError, PullRequest
 from mlinfra.promotion.comment import KEY
 from mlinfra.rollout.record import Phase
+from tests.cli.test_json import check
 from tests.promotion.world import World, serving
 
 Run = Callable[..., Result]
@@ -78,6 +79,11 @@ def test_one_request_is_opened_then_adopted(world: World, run: Run, hub: Hub) ->
     assert (request.branch, request.base, request.head) == (first["branch"], "main", first["commit"])
     assert first["pull_request"] == second["pull_request"] == {"number": 1, "url": "https://hub/1", "state": "open"}
     assert list(hub.comments) == [(1, KEY)]
+
+
+def test_the_document_is_the_documented_one(world: World, run: Run, hub: Hub) -> None:
+    world.environment("prod", "accept_from: [staging]", "soak: 6h")
+    check("promote", promote(run, "--dry-run", code=4))
 
 
 def test_approvals_are_those_of_the_request(world: World, run: Run, hub: Hub) -> None:
