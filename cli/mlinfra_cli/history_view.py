@@ -18,18 +18,28 @@ _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 
 
 def show_history(history: History) -> None:
-    """Show a line for each event, newest first; the measures; and what could not be read."""
-    if history.events:
+    """Show a line for each event, newest first; the measures; and what could not be read.
+
+    Who looks at what is there, as each `tick` does, and finds it as it was, is counted, and has no line.
+    """
+    shown = [event for event in history.events if not _only_looked(event)]
+    if shown:
         heads = ("when (UTC)", "what", "endpoint", "release", "outcome", "took", "who", "why")
-        rows = [_row(event) for event in reversed(history.events)]
+        rows = [_row(event) for event in reversed(shown)]
         render.show(render.table(heads, rows, right=("took",)))
     else:
         render.show(text((history.environment, "name"), ": nothing is known to have happened"))
+    if looked := len(history.events) - len(shown):
+        render.show(text((f"{counted(looked, 'refresh', 'refreshes')} changed nothing; --json has them", "quiet")))
     rows = [_measure(measure) for measure in history.measures]
     render.show(text(), render.table(("measure", "", "of"), rows, right=("",)))
     for source in history.sources:
         for note in source.notes:
             render.show(text((f"{source.name}: ", "attention"), note))
+
+
+def _only_looked(event: Event) -> bool:
+    return (event.kind.value, event.outcome.value, event.changed) == ("refresh", "succeeded", 0)
 
 
 def _row(event: Event) -> tuple[Cell, ...]:

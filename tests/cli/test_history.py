@@ -164,6 +164,18 @@ def test_what_is_shown(platform: Path, run: Run, releases: tuple[Release, Releas
     assert [event["changed"] for event in told(run, "prod")["events"] if event["kind"] == "up"] == [3]
 
 
+def test_who_only_looked_is_counted(platform: Path, run: Run, releases: tuple[Release, Release]) -> None:
+    kept(platform, RolloutRecord(release=releases[1].short, phase=Phase.SERVED, started=stamp(NOW)))
+    [path] = (platform / ".mlinfra").rglob("*.history.json")
+    for number, changes in enumerate(({"same": 5}, {"same": 4, "update": 1})):
+        refresh = {**json.loads(path.read_text()), "kind": "refresh", "resourceChanges": changes}
+        path.with_name(f"prod-{number}2.history.json").write_text(json.dumps(refresh))
+    shown = run("history", "prod").stdout
+    assert "\n1 refresh changed nothing; --json has them\n" in shown
+    assert shown.count(" refresh  ") == 1
+    assert [event["changed"] for event in told(run, "prod")["events"] if event["kind"] == "refresh"] == [0, 1]
+
+
 def test_outside_of_git(repository: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent))
     kept(repository, RolloutRecord(release="a" * 12, phase=Phase.SERVED, started=stamp(NOW), verified=stamp(NOW)))

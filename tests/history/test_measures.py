@@ -31,7 +31,8 @@ def hour(hours: float) -> datetime:
 def rollout(release: str, outcome: Outcome, started: float | None, ended: float | None, **known: Any) -> Event:
     return Event(
         Kind.ROLLOUT, outcome, "target", endpoint="api", release=release,
-        started=None if started is None else hour(started), ended=None if ended is None else hour(ended), **known,
+        started=None if started is None else hour(started), ended=None if ended is None else hour(ended),
+        verified=hour(ended) if outcome is Outcome.SERVED and ended is not None else None, **known,
     )  # fmt: skip
 
 
@@ -214,7 +215,13 @@ def test_what_is_measured_does_not_depend_on_the_day(events: list[Event], days: 
         return time + shift if time else None
 
     moved_on = [
-        replace(event, started=later(event.started), ended=later(event.ended), detected=later(event.detected))
+        replace(
+            event,
+            started=later(event.started),
+            ended=later(event.ended),
+            detected=later(event.detected),
+            verified=later(event.verified),
+        )
         for event in events
     ]
     found = measures(moved_on, START + shift, END + shift, complete=True, committed={})

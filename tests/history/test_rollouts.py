@@ -66,6 +66,14 @@ def test_a_release_that_served_and_was_rolled_back_is_one_rollout() -> None:
     [event] = rollouts([served, again])
     assert (event.release, event.outcome, event.seconds) == ("b", Outcome.ROLLED_BACK, 45 * 60)
     assert event.why == "was rolled back by ann: too slow"
+    assert event.verified == START + timedelta(minutes=15)
+
+
+def test_when_it_was_verified_is_known_after_it_was_rolled_back() -> None:
+    served = kept("b", Phase.SERVED, 0, previous="a", verified=at(15))
+    failure = Failure(release="b", at=at(45), reason="was rolled back by ann: too slow")
+    [event] = rollouts([served, kept("b", Phase.ROLLED_BACK, 0, previous="a", failures=[failure])])
+    assert (event.outcome, event.verified) == (Outcome.ROLLED_BACK, START + timedelta(minutes=15))
 
 
 def test_what_only_says_that_the_one_before_serves_again_is_none() -> None:

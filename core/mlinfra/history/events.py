@@ -54,7 +54,8 @@ class Event:
     """One thing that happened.
 
     `started` and `ended` are times in UTC; what happens at once (a commit) has only `ended`. `release` came in the
-    place of `previous`; both are named as the source names them. `detected` is when a rollout was found to be bad.
+    place of `previous`; both are named as the source names them. `verified` is when a rollout was found to
+    serve as declared, `detected` when it was found to be bad.
     `who` did it; `merged_by` is who brought it to this branch, where that is another commit. `why` is the first line
     of the commit's message, the hold's reason, or what failed. `changed` counts the resources that were touched.
     `approvals` has, by who had to approve a rollout, who did.
@@ -65,6 +66,7 @@ class Event:
     source: str
     started: datetime | None = None
     ended: datetime | None = None
+    verified: datetime | None = None
     detected: datetime | None = None
     endpoint: str | None = None
     stack: str | None = None
@@ -96,6 +98,7 @@ class Event:
             "kind": self.kind.value,
             "at": _time(self.at),
             "ended": _time(self.ended),
+            "verified": _time(self.verified),
             "detected": _time(self.detected),
             "seconds": self.seconds,
             "outcome": self.outcome.value,

@@ -146,9 +146,10 @@ def _failed(found: Iterable[Deployment]) -> list[Deployment]:
 
 def _deployment(event: Event, outcome: Outcome | None) -> Deployment:
     assert event.at is not None
-    verified = event.ended if event.outcome is Outcome.SERVED else None
     ended = event.ended if event.kind is Kind.ROLLOUT else None
-    return Deployment(event.endpoint, event.release, event.at, outcome, event.started, event.detected, verified, ended)
+    return Deployment(
+        event.endpoint, event.release, event.at, outcome, event.started, event.detected, event.verified, ended
+    )
 
 
 def _until_next(event: Event, moves: Sequence[Event]) -> tuple[datetime, Event | None]:

@@ -60,9 +60,12 @@ def rollouts(records: Iterable[Kept]) -> list[Event]:
     newest: dict[str, Event] = {}
     for kept in records:
         record = kept.record
+        key = (kept.endpoint, record.release, record.started)
         event = _rollout(kept)
+        if key in found and event.verified is None:
+            event = replace(event, verified=found[key].verified)
         _conclude(found, newest.get(kept.endpoint), event)
-        found[kept.endpoint, record.release, record.started] = newest[kept.endpoint] = event
+        found[key] = newest[kept.endpoint] = event
         for failure in record.failures:
             failures.setdefault((kept.endpoint, failure.release, failure.at), _failure(kept, failure))
     for failed in failures.values():
@@ -98,7 +101,8 @@ def _rollout(kept: Kept) -> Event:
         approvals=record.approvals,
     )  # fmt: skip
     if outcome is Outcome.SERVED:
-        return replace(event, ended=_moment(record.verified))
+        verified = _moment(record.verified)
+        return replace(event, ended=verified, verified=verified)
     if outcome is Outcome.WAITING:
         return replace(event, why=_waits_for(record))
     since = _moment(record.since)
