@@ -179,7 +179,8 @@ class Api:
         status = answer.status_code
         names = " or ".join(self.token.names)
         said = self._said(answer)
-        message, remedy = f"{self.host} answered {status} to {what}{f': {said}' if said else ''}", ""
+        message = f"{self.host} answered {status} to {what}{f': {said}' if said else ''}"
+        remedy = "the reason is the host's own: change what it names, then run this again"
         if answer.is_redirect:
             message = f"{self.host} has moved this repository or its API ({status} to {what})"
             remedy = "set the new address: git remote set-url origin URL"
