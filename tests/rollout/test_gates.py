@@ -135,7 +135,7 @@ def test_latencies_of_answers_count_not_requests() -> None:
 
 @pytest.mark.parametrize(
     ("errors", "requests", "answer"),
-    [(0, 99, NO_DATA), (1, 20, NO_DATA), (3, 5, FAIL), (2, 2, FAIL), (1, 100, PASS), (2, 100, FAIL)],
+    [(0, 99, NO_DATA), (1, 20, NO_DATA), (2, 20, NO_DATA), (3, 5, FAIL), (2, 2, FAIL), (1, 100, PASS), (2, 100, FAIL)],
 )
 def test_errors_that_are_certain_fail_early(errors: int, requests: int, answer: Answer) -> None:
     assert ask(error_rate() <= 0.01, counted(errors, requests)).answer is answer
