@@ -70,16 +70,19 @@ def rollouts(records: Iterable[Kept]) -> list[Event]:
             failures.setdefault((kept.endpoint, failure.release, failure.at), _failure(kept, failure))
     for failed in failures.values():
         if not any(_tells_of(known, failed) for known in found.values()):
-            key, begun = next(
-                ((key, event) for key, event in reversed(found.items()) if _led_to(event, failed)), (None, None)
-            )
-            if key is not None and begun is not None:
-                found[key] = replace(
-                    begun, outcome=failed.outcome, ended=failed.ended, detected=failed.detected, why=failed.why
-                )  # fmt: skip
-            else:
-                found[failed.endpoint or "", failed.release or "", str(failed.ended)] = failed
+            _end(found, failed)
     return _without_returns(in_order(found.values()))
+
+
+def _end(found: dict[tuple[str, str, str], Event], failed: Event) -> None:
+    """Say that the rollout that was seen last of a release failed; one that was never seen has no beginning."""
+    for key, begun in reversed(found.items()):
+        if _led_to(begun, failed):
+            found[key] = replace(
+                begun, outcome=failed.outcome, ended=failed.ended, detected=failed.detected, why=failed.why
+            )  # fmt: skip
+            return
+    found[failed.endpoint or "", failed.release or "", str(failed.ended)] = failed
 
 
 def _conclude(found: dict[tuple[str, str, str], Event], before: Event | None, after: Event) -> None:
