@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlinfra.hosts import Host, NoPullRequests
+from mlinfra.hosts import Host, HostError, NoPullRequests
 from mlinfra.hosts.remote_host import RemoteHost
 from mlinfra.hosts.sticky import LIMIT, cut
 
@@ -26,7 +26,7 @@ class Words:
     method: str
     closed: Mapping[str, str]
     own: frozenset[str]
-    """The authors that pipelines have; where there are none, the host is asked whose the token is."""
+    """The names that a workflow's own token writes under."""
 
 
 _GITHUB = Words(
@@ -83,6 +83,16 @@ def _found(host: RemoteHost, words: Words, path: str, marker: str) -> Found | No
     ]
     if not found:
         return None
-    own = words.own or {str(host.api.call("GET", "user", dict[str, Any])[words.name])}
+    own = words.own | _user(host, words)
     mine = [item for item in found if str((item.get(words.author) or {}).get(words.name)) in own]
     return min(mine, key=lambda item: int(item[words.number]), default=None)
+
+
+def _user(host: RemoteHost, words: Words) -> frozenset[str]:
+    """Return the name of the token's user; none where it is a workflow's own, which may not ask."""
+    try:
+        return frozenset({str(host.api.call("GET", "user", dict[str, Any])[words.name])})
+    except HostError as error:
+        if error.status not in (401, 403, 404):
+            raise
+        return frozenset()
