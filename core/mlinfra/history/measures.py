@@ -5,7 +5,7 @@ Pure. docs/history.md has each definition and its source. What cannot be compute
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
@@ -14,6 +14,7 @@ from typing import Any
 from mlinfra.history.events import Event, Kind, Outcome, between, in_order, same_release
 
 _DAY_SECONDS = 86_400
+_NONE, _NOT_REMEMBERED = "there was none", "nothing remembers how a deployment went"
 _BAD = (Outcome.FAILED, Outcome.ROLLED_BACK)
 
 
@@ -102,8 +103,8 @@ def measures(
         _frequency(within, between(start, end), complete=complete),
         _lead_time(within, committed),
         _failure_rate(within),
-        _median("failed deployment recovery time", [between(item.started, item.ended) for item in _failed(within)]),
-        _median("time to detect", [between(item.started, item.detected) for item in _failed(within)]),
+        _of_failed("failed deployment recovery time", within, lambda item: between(item.started, item.ended)),
+        _of_failed("time to detect", within, lambda item: between(item.started, item.detected)),
     ]
 
 
@@ -114,7 +115,7 @@ def _frequency(found: Sequence[Deployment], seconds: float | None, *, complete: 
     if seconds is None or seconds < _DAY_SECONDS:
         reason = "less than a day is looked at"
     elif not known and (left_out or not complete):
-        reason = "nothing remembers how a deployment went" if left_out else "not every source could be read"
+        reason = _NOT_REMEMBERED if left_out else "not every source could be read"
     value = None if reason or seconds is None else known / (seconds / _DAY_SECONDS)
     return Measure("deployment frequency", value, "a day", known, left_out, reason)
 
@@ -122,21 +123,28 @@ def _frequency(found: Sequence[Deployment], seconds: float | None, *, complete: 
 def _lead_time(found: Sequence[Deployment], committed: Mapping[str, datetime]) -> Measure:
     served = [item for item in found if item.outcome is not Outcome.FAILED]
     known = [between(committed.get(item.release or ""), item.verified) for item in served]
-    return _median("lead time for changes", known, "no deployment with a known commit was verified")
+    return _median("lead time for changes", known, "no deployment with a known commit was verified", _NONE)
 
 
 def _failure_rate(found: Sequence[Deployment]) -> Measure:
     known = [item for item in found if item.outcome is not None]
     name, left_out = "change failure rate", len(found) - len(known)
     if not known:
-        reason = "nothing remembers how a deployment went" if found else "there was no deployment"
+        reason = _NOT_REMEMBERED if found else _NONE
         return Measure(name, None, "share", 0, left_out, reason)
     return Measure(name, len(_failed(known)) / len(known), "share", len(known), left_out)
 
 
-def _median(name: str, seconds: Sequence[float | None], missing: str = "nothing remembers when it was") -> Measure:
+def _of_failed(name: str, found: Sequence[Deployment], time: Callable[[Deployment], float | None]) -> Measure:
+    """Return the median of a time of the deployments that failed; that there was none is said only if all are known."""
+    none = _NONE if all(item.outcome for item in found) else _NOT_REMEMBERED
+    return _median(name, [time(item) for item in _failed(found)], "nothing remembers when it was", none)
+
+
+def _median(name: str, seconds: Sequence[float | None], missing: str, none: str) -> Measure:
+    """Return the median of what is known; else the reason: `missing` where there is something, `none` where not."""
     known = [value for value in seconds if value is not None]
-    reason = "" if known else missing if seconds else "there was none"
+    reason = "" if known else missing if seconds else none
     return Measure(name, median(known) if known else None, "seconds", len(known), len(seconds) - len(known), reason)
 
 
