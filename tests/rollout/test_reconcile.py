@@ -205,6 +205,20 @@ def test_more_than_the_step_is_put_right_and_less_is_somebodys_wish() -> None:
     assert "by hand" in found.says
 
 
+def test_everything_back_by_hand_is_never_undone_and_a_part_is_put_right() -> None:
+    target = Target(declared=Rollout())
+    target.tick()
+    target.weights = {OLD: ALL}
+    found = target.tick()
+    assert isinstance(found, Stop)
+    assert "by hand" in found.says
+    assert target.weights == {OLD: ALL}
+    assert isinstance(target.tick(retry=True), Done)
+    target.weights = {OLD: 30, NEW: 70}
+    assert isinstance(target.tick(), Done)
+    assert target.weights == {NEW: ALL}
+
+
 def test_a_clock_that_goes_back_starts_the_step_anew() -> None:
     target = Target()
     target.tick()
