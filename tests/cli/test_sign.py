@@ -80,6 +80,17 @@ def test_every_store_that_holds_the_artifact_gets_one(
     assert empty.signature("diabetes", release.digest) is None
 
 
+def test_a_store_that_cannot_be_read_is_told(
+    repository: Path, run: Run, store: ArtifactStore, release: Release, keys: tuple[Path, Path]
+) -> None:
+    file = repository / "environments" / "prod.yaml"
+    file.write_text(f"{file.read_text()}\nartifacts: nothing://here\n")
+    result = run("sign", release.short, "--key", str(keys[0]))
+    assert result.exit_code == 1
+    assert "the store of prod cannot be read" in result.stderr
+    assert verify_release(release, store, keys[1]) is None
+
+
 def test_an_artifact_that_is_nowhere(run: Run, store: ArtifactStore, release: Release, keys: tuple[Path, Path]) -> None:
     digits = release.identity.artifact.removeprefix("sha256:")
     Path(f"{store.url.removeprefix('file://')}/trees/{digits}.json").unlink()

@@ -20,7 +20,7 @@ def command(
     """Sign a release with a private key; offline.
 
     The signature is kept beside the release in each artifact store that holds its artifact. A password of the key
-    is read from MLINFRA_SIGNING_PASSWORD alone.
+    is read from MLINFRA_SIGNING_PASSWORD alone. Exit code 1 when the store of an environment cannot be read.
     """
     from mlinfra.operations.sign import sign
     from mlinfra.repository import Repository
@@ -31,3 +31,6 @@ def command(
         render.text(("signed ", "good"), f"{signed.release.short} ({signed.release.endpoint})"),
         *(render.text(f"kept in {store}", indent=2) for store in signed.stores),
     )
+    if signed.unread:
+        render.error(f"the store of {', '.join(signed.unread)} cannot be read", "mlinfra releases tells why")
+        raise typer.Exit(1)

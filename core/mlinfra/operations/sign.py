@@ -15,10 +15,11 @@ from mlinfra.signing import sign_release
 
 @dataclass(frozen=True)
 class Signed:
-    """A release, and the URLs of the stores that keep its signature."""
+    """A release, the URLs of the stores that keep its signature, and the environments whose store cannot be read."""
 
     release: Release
     stores: Sequence[str]
+    unread: Sequence[str]
 
 
 def sign(repository: Repository, release: str, private_key: Path) -> Signed:
@@ -38,4 +39,5 @@ def sign(repository: Repository, release: str, private_key: Path) -> Signed:
         )
     for store in stores:
         sign_release(found, store, private_key)
-    return Signed(found, [store.url for store in stores])
+    read = {name for _, names in catalogue.stores.values() for name in names}
+    return Signed(found, [store.url for store in stores], sorted({*repository.environments()} - read))
