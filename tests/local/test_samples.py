@@ -164,8 +164,11 @@ def test_what_is_no_whole_line_is_left_out(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("late", [0.0, 59.0])
-def test_only_the_end_of_a_long_log_is_read_and_nothing_of_the_window_is_missed(layout: Layout, late: float) -> None:
+def test_only_the_end_of_a_long_log_is_read_and_nothing_of_the_window_is_missed(
+    layout: Layout, late: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lines are in the order of ends: some began up to a minute before their neighbours."""
+    monkeypatch.setattr("mlinfra_providers.local.access_log._SEARCHED_BYTES", 1000)
     random = np.random.default_rng(1)
     ends = np.sort(random.uniform(0, 7200, 20_000))
     begun = ends - random.uniform(0, late, len(ends)) * random.integers(0, 2, len(ends))

@@ -217,6 +217,13 @@ def test_constant_latencies_need_no_chance() -> None:
     assert ask(p95_ms() <= 1.1 * serving(), timed([11.1] * 100), timed([10.0] * 100)).answer is FAIL
 
 
+def test_what_never_varies_needs_no_chance() -> None:
+    perfect, constant = labelled([0.0, 1.0] * 100, [0.0, 1.0] * 100), labelled([0.5, 0.5] * 100, [0.0, 1.0] * 100)
+    for gate in (auc() >= serving(), accuracy() >= serving(), rmse() <= serving(), brier() <= serving()):
+        answers = [ask(gate, new, old).answer for new in (perfect, constant) for old in (perfect, constant)]
+        assert answers == [PASS, PASS, FAIL, PASS], str(gate)
+
+
 def test_a_rare_percentile_needs_more_of_both() -> None:
     many, few = timed([10.0] * 299), timed([10.0] * 298)
     assert ask(p99_ms() <= serving(), many, many).answer is PASS

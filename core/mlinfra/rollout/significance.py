@@ -94,8 +94,11 @@ def larger_mean(new: Floats, old: Floats, factor: float) -> float:
     Source: B. L. Welch, "The generalization of 'Student's' problem when several different population variances are
     involved", Biometrika 34, 1947.
     """
-    of_new = float(new.var(ddof=1)) / len(new)
-    variance = of_new + factor**2 * float(old.var(ddof=1)) / len(old)
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_new = float(new.var(ddof=1)) / len(new)
+        variance = of_new + factor**2 * float(old.var(ddof=1)) / len(old)
     share = of_new / variance if variance > 0 else 0.0
     freedom = 1 / (share**2 / (len(new) - 1) + (1 - share) ** 2 / (len(old) - 1))
     return _tail(float(new.mean()), factor * float(old.mean()), variance, freedom)
