@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from mlinfra.problems import MlinfraError, Problems
-from mlinfra.promotion.lock_file import promoted, swapped
+from mlinfra.promotion.lock_file import promoted, repinned
 from mlinfra.releases import Pin, parse_lock
 from mlinfra.yaml_file import read_yaml
 
@@ -20,6 +22,13 @@ def pins(text: str) -> dict[str, Pin]:
     found, problems = parse_lock(read_yaml(text, NAME))
     assert problems == []
     return found
+
+
+def swapped(text: str, **lines: Any) -> str:
+    """Return the lock as a rollback leaves it."""
+    pin = pins(text)["api"]
+    back = {**pin.model_dump(), "release": pin.previous, "previous": pin.release, **lines}
+    return repinned(text, NAME, {"api": Pin.model_validate(back)})
 
 
 def test_comments_quotes_and_other_endpoints_stay() -> None:
@@ -40,7 +49,7 @@ api:
   # what serves
   release: {NEW}
   previous: {OLD}  # v7, auc 0.699
-  warm_until: '{UNTIL}'
+  warm_until: "{UNTIL}"
   hold: {{reason: freeze, owner: ops, since: '2026-02-01T00:00:00+00:00'}}
 
 # not ours
@@ -70,7 +79,34 @@ def test_however_it_is_written(text: str) -> None:
     after = promoted(text, NAME, "api", NEW, UNTIL)
     assert pins(after) == {"api": Pin(release=NEW, previous=OLD, warm_until=UNTIL)}
     assert ("\r\n" in after) == ("\r\n" in text)
-    assert pins(swapped(after, NAME, "api"))["api"].release == OLD
+    assert pins(swapped(after))["api"].release == OLD
+
+
+def test_a_rollback_swaps_and_holds_and_a_resume_takes_the_hold_away() -> None:
+    text = f"api:\n  release: {OLD}  # v7\n  previous: {OLDER[7:15]}  # v6\n  warm_until: '{UNTIL}'\n\n# end\n"
+    hold = {"reason": 'it is "slow": 81 ms', "owner": "ops", "since": UNTIL}
+    held = swapped(text, release=OLDER, warm_until=None, hold=hold)
+    assert held == (
+        f"api:\n  release: {OLDER}  # v6\n  previous: {OLD}  # v7\n"
+        f'  hold: {{reason: "it is \\"slow\\": 81 ms", owner: "ops", since: "{UNTIL}"}}\n\n# end\n'
+    )
+    resumed = repinned(held, NAME, {"api": pins(held)["api"].model_copy(update={"hold": None})})
+    assert resumed == f"api:\n  release: {OLDER}  # v6\n  previous: {OLD}  # v7\n\n# end\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"api: {{release: {OLD}, previous: {OLDER}, hold: {{reason: r, owner: o, since: {UNTIL}}}}}\n",
+        f"api: {{hold: {{reason: r, owner: o, since: {UNTIL}}}, release: {OLD}, previous: {OLDER}}}\n",
+        f"api:\n  hold:\n    reason: r\n    owner: o\n    since: {UNTIL}\n  # why\n  release: {OLD}\n",
+        f"api:\n  release: {OLD}\n  hold:\n    owner: o\n    reason: r\n    since: {UNTIL}\n\n# end\n",
+    ],
+)
+def test_a_hold_goes_however_it_is_written(text: str) -> None:
+    free = repinned(text, NAME, {"api": pins(text)["api"].model_copy(update={"hold": None})})
+    assert "hold" not in free
+    assert ("# why" in free, "\n\n# end\n" in free) == ("# why" in text, "\n\n# end\n" in text)
 
 
 def test_what_cannot_be_edited_is_refused_with_a_way_out() -> None:
@@ -118,6 +154,7 @@ def locks(draw: some.DrawFn) -> str:
     return text
 
 
+@settings(deadline=None, max_examples=60)
 @given(text=locks(), release=digests)
 def test_after_promote_and_swap_the_lock_is_what_it_was(text: str, release: str) -> None:
     before = pins(text)
@@ -125,7 +162,7 @@ def test_after_promote_and_swap_the_lock_is_what_it_was(text: str, release: str)
     assert pins(there)["api"] == before["api"].model_copy(
         update={"release": release, "previous": before["api"].release, "warm_until": UNTIL}
     )
-    back = swapped(there, NAME, "api")
+    back = swapped(there)
     expected = before["api"].model_copy(update={"previous": release, "warm_until": UNTIL})
     assert pins(back) == {**before, "api": expected}
     assert others(back) == others(text)
