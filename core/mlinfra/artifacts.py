@@ -345,7 +345,7 @@ def _followed(text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
     except ValueError:
-        found = text
+        found = {"release": text}  # as earlier versions kept it
     if not isinstance(found, dict) or not isinstance(found.get("release"), str):
         raise MlinfraError(f"{text[:80]!r} names no release")
     _hex(found["release"])

@@ -115,10 +115,10 @@ def due(it: Situation) -> Due:
         )  # fmt: skip
     if it.weights == {wanted: ALL}:
         return _served(it, wanted)
-    if record is not None and (record.release, record.phase) == (wanted, Phase.SERVED) and not it.retry:
-        if it.weights == {record.previous: ALL}:
-            taken_back = back(it, record, "was taken back by hand", Phase.ROLLED_BACK)
-            return replace(taken_back, says=f"{wanted} was taken back by hand: {record.previous} goes on")
+    served = record is not None and (record.release, record.phase) == (wanted, Phase.SERVED)
+    if record is not None and served and it.weights == {record.previous: ALL} and not it.retry:
+        taken_back = back(it, record, "was taken back by hand", Phase.ROLLED_BACK)
+        return replace(taken_back, says=f"{wanted} was taken back by hand: {record.previous} goes on")
     return _begun(it, wanted)
 
 
