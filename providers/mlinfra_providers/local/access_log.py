@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -109,7 +109,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _lines(path: Path, first: str) -> tuple[datetime | None, Iterator[bytes]]:
+def _lines(path: Path, first: str) -> tuple[datetime | None, Sequence[bytes]]:
     """Return the time of the oldest line where older ones are gone, and the lines from about `first` on."""
     with ExitStack() as opened:
         # The newer file first: if the files are rotated in between, it is the older one too, and is read once.
@@ -123,10 +123,8 @@ def _lines(path: Path, first: str) -> tuple[datetime | None, Iterator[bytes]]:
                 files.insert(0, older)
         oldest = _time_at(files[0], 0) if len(files) > 1 else None
         content = b"".join(_from(file, first) for file in files)
-    # What follows the last end of a line is being written.
-    complete = content[: content.rfind(b"\n") + 1]
     moment = datetime.fromisoformat(oldest) if oldest and oldest > first else None
-    return moment, iter(complete.splitlines())
+    return moment, content.splitlines()
 
 
 def _from(file: IO[bytes], first: str) -> bytes:
