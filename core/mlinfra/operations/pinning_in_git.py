@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from mlinfra.files import write_atomically
 from mlinfra.git.command import GitError
 from mlinfra.git.repository import GitRepository, Raced
+from mlinfra.hosts.detect import host_of
+from mlinfra.hosts.host import NoPullRequests
 from mlinfra.operations.pinning import Pinned
 from mlinfra.operations.session import Session
 from mlinfra.promotion.local_branch import commit_here
@@ -62,12 +65,11 @@ def _here(session: Session, pins: Mapping[str, Pin], path: str, message: str, gi
 
 
 def _proposed(git: GitRepository, commit: str, base: str, onto: str, name: str, message: str) -> Pinned:
-    import os
-
-    from mlinfra.hosts.detect import host_of
-
-    branch = f"mlinfra/lock/{name}/{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    branch = f"mlinfra/lock/{name}/{datetime.now(UTC):%Y%m%d-%H%M%S}-{commit[:8]}"
     git.push(commit, branch, expect=None)
     subject, _, body = message.partition("\n")
-    opened = host_of(git, os.environ).open_or_adopt(branch, onto, commit, subject, body.strip())
+    try:
+        opened = host_of(git, os.environ).open_or_adopt(branch, onto, commit, subject, body.strip())
+    except NoPullRequests as error:
+        return Pinned(f"proposed on the branch {branch}, without a pull request: {error.remedy}", commit=commit)
     return Pinned(f"proposed on the branch {branch}; it counts once it is merged", commit=commit, url=opened.url)
