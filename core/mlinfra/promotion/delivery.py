@@ -36,12 +36,11 @@ class Base:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What git has of a promotion. `adopted`: it was there already. `here`: the work tree has it, too."""
+    """What git has of a promotion. `adopted`: it was there already."""
 
     branch: str
     commit: str
     adopted: bool = False
-    here: bool = False
     pull_request: PullRequest | None = None
     uploaded: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
@@ -127,6 +126,13 @@ def title_of(promotion: Promotion) -> str:
     """Return the first line of the commit's message, and the pull request's title."""
     moved = ", ".join(move.release.short for move in promotion.moves)
     return f"Promote {promotion.stack} to {promotion.target.environment.name}: {moved}"
+
+
+def body_of(promotion: Promotion) -> str:
+    """Return what the pull request says before its comment."""
+    lines = [f"- {_told(move)}, from {promotion.source.environment.name}" for move in promotion.moves]
+    again = promotion.commands["look at this again"]
+    return "\n".join([*lines, "", f"A comment says what differs and what must hold; `{again}` renews it."])
 
 
 def _told(move: Move) -> str:
@@ -219,4 +225,4 @@ def in_work_tree(git: GitRepository, base: Base, promotion: Promotion, now: date
             continue
         raise Refused(f"{path} has changes that are not committed", remedy=f"commit them, or: git restore {path}")
     commit = commit_here(git, base.commit, files, message_of(promotion))
-    return Delivered(base.branch, commit, here=True)
+    return Delivered(base.branch, commit)

@@ -210,8 +210,8 @@ def stored(release: Release, stores: Sequence[ArtifactStore]) -> Precondition:
                 detail = f"its {what} is not in {urls}"
                 remedy = "copy it from where it was stored first, or train it again"
                 return Precondition(name, Verdict.UNMET, detail, release.endpoint, remedy=remedy)
-    except MlinfraError as error:
-        return Precondition(name, Verdict.UNKNOWN, error.message, release.endpoint, remedy=error.remedy)
+    except (MlinfraError, OSError) as error:
+        return Precondition(name, Verdict.UNKNOWN, f"a store cannot be read: {error}", release.endpoint)
     return Precondition(name, Verdict.MET, f"{release.identity.artifact[7:19]} is stored", release.endpoint)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlinfra.git import GitRepository
 from mlinfra.problems import MlinfraError
 from mlinfra.promotion.comment import KEY, comment
-from mlinfra.promotion.delivery import Base, Delivered, title_of
+from mlinfra.promotion.delivery import Base, Delivered, body_of, title_of
 from mlinfra.promotion.difference import Promotion
 from mlinfra.promotion.preconditions import APPROVALS, approved
 
@@ -32,10 +32,10 @@ def ask_for_review(
     """
     from mlinfra.hosts import NoPullRequests, host_of
 
-    target, text = promotion.target.environment, comment(promotion)
+    target = promotion.target.environment
     try:
         host = host_of(git, os.environ)
-        request = host.open_or_adopt(pushed.branch, base.branch, pushed.commit, title_of(promotion), text)
+        request = host.open_or_adopt(pushed.branch, base.branch, pushed.commit, title_of(promotion), body_of(promotion))
         given = len(host.approvals(request.number)) if target.approvals else 0
     except NoPullRequests as error:
         return promotion, replace(pushed, notes=[error.message, error.remedy])
