@@ -145,6 +145,9 @@ def test_the_rotated_log_is_read_and_a_line_cut_in_two_by_it(layout: Layout) -> 
     assert counts(layout) == {OLD: (10, 0, 10)}
     assert measured(layout).start == NOON, "what was before is not kept any more"
     assert measured(layout, since=NOON + timedelta(seconds=1)).start == NOON + timedelta(seconds=1)
+    older.write_text(lines[20:1000], encoding="utf-8")
+    assert counts(layout) == {OLD: (9, 0, 9)}
+    assert measured(layout).start == NOON + timedelta(seconds=1)
 
 
 def test_a_log_that_was_never_rotated_holds_the_whole_window(layout: Layout) -> None:

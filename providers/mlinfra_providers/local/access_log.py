@@ -121,7 +121,8 @@ def _lines(path: Path, first: str) -> tuple[datetime | None, Sequence[bytes]]:
         else:
             if os.fstat(older.fileno()).st_ino != os.fstat(files[0].fileno()).st_ino:
                 files.insert(0, older)
-        oldest = _time_at(files[0], 0) if len(files) > 1 else None
+        # The older file may begin within a line.
+        oldest = _time_at(files[0], 0) or _time_at(files[0], 1) if len(files) > 1 else None
         content = b"".join(_from(file, first) for file in files)
     moment = datetime.fromisoformat(oldest) if oldest and oldest > first else None
     return moment, content.splitlines()
