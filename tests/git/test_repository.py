@@ -263,6 +263,20 @@ def test_a_hanging_remote_ends_in_time(repository: GitRepository, work: Path, mo
         assert [process for process in psutil.process_iter() if f"127.0.0.1:{port}" in " ".join(_line(process))] == []
 
 
+def test_ssh_is_called_as_the_user_configured_it_and_finds_nobody_to_ask(
+    repository: GitRepository, work: Path, tmp_path: Path
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\n(: < /dev/tty) 2> /dev/null && echo asks >> {tmp_path}/asked\nexit 1\n")
+    ssh.chmod(0o755)
+    git(work, "config", "core.sshCommand", f"touch {tmp_path}/called; {ssh}")
+    git(work, "remote", "set-url", "origin", "git@git.example.com:a/b.git")
+    with pytest.raises(GitError, match=r"git@git\.example\.com:a/b\.git cannot be read"):
+        repository.fetch("main")
+    assert (tmp_path / "called").exists()
+    assert not (tmp_path / "asked").exists()
+
+
 def test_outside_of_a_repository(tmp_path: Path) -> None:
     with pytest.raises(GitError, match="not a git repository"):
         GitRepository.open(tmp_path)

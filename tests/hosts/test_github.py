@@ -139,6 +139,8 @@ def test_merging(host: GitHub, fake: FakeGitHub) -> None:
     assert host.merge(1, NEW).state == "merged"
     assert [asked.json for asked in fake.asked if asked.method == "PUT"][-1] == {"sha": NEW, "merge_method": "rebase"}
     assert host.merge(1, NEW).state == "merged"
+    with pytest.raises(Raced):
+        host.merge(1, OLD)
 
 
 def test_the_host_itself_guards_the_head(host: GitHub, fake: FakeGitHub) -> None:

@@ -53,9 +53,9 @@ def test_approvals_are_those_given_after_the_last_push(host: GitLab, fake: FakeG
     fake.add_merge(BRANCH, OLD)
     assert host.approvals(1) == []
     fake.approve(2)
-    fake.add_note("approved this merge request", by=9)  # written by hand
     assert host.approvals(1) == ["user2"]
     fake.push(NEW)
+    fake.add_note("approved this merge request", by=2)  # written by hand
     fake.approve(3)
     assert host.approvals(1) == ["user3"]
     assert host.get(1).approvals == 1

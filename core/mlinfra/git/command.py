@@ -64,8 +64,6 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in _OF_ANOTHER_REPOSITORY | _ASK_OR_TELL and not name.startswith("GIT_TRACE")
     }
-    if "GIT_SSH" not in kept:
-        kept.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
     return {**kept, **_NEVER_ASK, **more}
 
 

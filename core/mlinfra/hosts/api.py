@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -109,8 +110,8 @@ class Api:
             items = self._parsed(answer, list[shape], f"GET {path}")  # type: ignore[valid-type]
             yield from items
             count += len(items)
-            total = answer.headers.get("x-total-count") or answer.headers.get("x-total")
-            more = count < int(total) if total and total.isdigit() else "next" in answer.links
+            total = _number(answer, "x-total-count", "x-total")
+            more = "next" in answer.links if total is None else count < total
             if not more or not items:
                 return
 
@@ -137,13 +138,13 @@ class Api:
         try:
             return retrying(self._once, method, path, body, query, repeatable)
         except _Again as again:
-            # the exceptions below hold the request, and the request its headers
             raise again.error from None
 
     def _once(
         self, method: str, path: str, body: Json | None, query: Mapping[str, str | int] | None, repeatable: bool
     ) -> httpx.Response:
         what = f"{method} {path}"
+        # "from None": the exceptions of httpx hold the request, and the request the token
         try:
             answer = self._client.request(method, f"{self.base}/{path}", json=body, params=query)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -157,7 +158,8 @@ class Api:
             if repeatable:
                 raise _Again(told) from None
             raise told from None
-        except (httpx.InvalidURL, ValueError) as error:
+        except (httpx.InvalidURL, ValueError, OSError, ImportError) as error:
+            # an address, a proxy or a certificate of the environment that cannot be used
             raise self._unreachable(str(error)) from None
         if answer.is_success:
             return answer
@@ -246,17 +248,23 @@ def _listed(errors: object) -> list[object]:
 
 def _asked_to_wait(answer: httpx.Response) -> float | None:
     """Return the seconds that the host asks to wait: Retry-After, or the end of a used-up limit; None without."""
-    after = answer.headers.get("retry-after", "")
-    if after.isdigit():
-        return float(after)
-    if after:
+    after = _number(answer, "retry-after")
+    if after is not None:
+        return after
+    if "retry-after" in answer.headers:
         try:
-            return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
+            return max(0.0, parsedate_to_datetime(answer.headers["retry-after"]).timestamp() - time.time())
         except ValueError:
             return None
-    ends = answer.headers.get("x-ratelimit-reset") or answer.headers.get("ratelimit-reset") or ""
-    left = answer.headers.get("x-ratelimit-remaining") or answer.headers.get("ratelimit-remaining")
-    return max(0.0, float(ends) - time.time()) if left == "0" and ends.isdigit() else None
+    ends = _number(answer, "x-ratelimit-reset", "ratelimit-reset")
+    left = _number(answer, "x-ratelimit-remaining", "ratelimit-remaining")
+    return max(0.0, ends - time.time()) if left == 0 and ends is not None else None
+
+
+def _number(answer: httpx.Response, *names: str) -> float | None:
+    """Return the first of these headers that is there, if it is a number of a sane size."""
+    text = next((answer.headers[name] for name in names if name in answer.headers), "")
+    return float(text) if re.fullmatch("[0-9]{1,10}", text) else None
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

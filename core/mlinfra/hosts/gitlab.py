@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -29,7 +29,7 @@ class _Merge(BaseModel):
     web_url: str
     title: str
     description: str | None
-    state: str
+    state: Literal["opened", "locked", "merged", "closed"]
     source_branch: str
     target_branch: str
     source_project_id: int | None
