@@ -149,7 +149,10 @@ def test_watching_without_monitors_or_with_a_plan_that_is_refused(run: Run) -> N
 
 
 def test_watching_that_cannot_read_the_plan_fails(run: Run) -> None:
-    assert run(script("watch"), {}, "no plan").code != 0
+    done = run(script("watch"), {"verify": 1}, "no plan")
+    assert done.code == 1
+    assert "said of verify prod" in done.written
+    assert "the drift monitors cannot be read" in done.written
 
 
 def test_gitlab_reports_before_it_ends_and_keeps_the_exit_code(run: Run, written: Written, tmp_path: Path) -> None:

@@ -187,6 +187,20 @@ class TestRights:
 
 class TestRuns:
     @pytest.mark.parametrize("host", HOSTS)
+    def test_which_commands_run(self, written: Written, host: str) -> None:
+        for key, job in jobs(written[host]).items():
+            kind = key.replace(" ", "-").partition("-")[0]
+            text = "\n".join([*job.get("script", ()), *(str(step.get("run", "")) for step in steps(job))])
+            found = set(re.findall(r'\bmlinfra (\w+) "\$ENVIRONMENT"', text))
+            wanted = {
+                "plan": {"plan", "check", "cost"},
+                "up": {"up"},
+                "tick": {"tick"},
+                "watch": {"verify", "plan", "drift"},
+            }
+            assert found == wanted.get(kind, set()), key
+
+    @pytest.mark.parametrize("host", HOSTS)
     def test_one_at_a_time_and_never_cancelled(self, written: Written, host: str) -> None:
         for key, job in jobs(written[host]).items():
             kind, _, name = key.replace(" ", "-").partition("-")
@@ -337,10 +351,16 @@ class TestRefused:
         ]
         assert [item.nearest for item in caught.value.problems] == ["local", "staging", ""]
 
-    @pytest.mark.parametrize("names", [["a.b"], ["ä"], ["a b"], ["x-y", "x_y"], ["Prod", "prod"]])
+    @pytest.mark.parametrize("names", [["a.b"], ["1a"], ["ä"], ["a b"], ["x-y", "x_y"], ["Prod", "prod"]])
     def test_names_that_no_job_can_have(self, make: Make, names: list[str]) -> None:
         with pytest.raises(WrongUse):
             pipelines(make(dict.fromkeys(names, "target: local\nstacks: [x]\n")), "github")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_environment_may_be_called_no(make: Make, host: str) -> None:
+    text = pipelines(make({"no": "target: local\nstacks: [x]\n"}), host).text
+    assert re.findall(r"ENVIRONMENT: (.*)", text) == ["'no'"] * 4
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ _SCHEMES: Mapping[str, str] = {
 _OF_ALL = (
     "stacks/*", "Pulumi.yaml", "pyproject.toml", "uv.lock", "requirements.txt", "policies/**/*", "prices/**/*",
 )  # fmt: skip
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _MINUTES = (5, 6, 10, 12, 15, 20, 30)
 _HOURS = (1, 2, 3, 4, 6, 8, 12, 24)
 LEAST_MINUTES = 5
@@ -132,7 +132,8 @@ def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if not _NAME.fullmatch(name):
             raise WrongUse(
-                f"no job can be called {name!r}", remedy="give the environment a name of letters, digits, - and _"
+                f"no job can be called {name!r}",
+                remedy="give the environment a name of letters, digits, - and _, with a letter first",
             )
     by_key: dict[str, str] = {}
     for name in names:

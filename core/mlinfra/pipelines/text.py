@@ -10,12 +10,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import LiteralScalarString
+from ruamel.yaml.scalarstring import LiteralScalarString, SingleQuotedScalarString
 
 OURS = "# Written by `mlinfra ci "
 """How a file begins that is mlinfra's own to write again."""
 
 _NO_FOLDING = 10_000
+_NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off"})
+"""What YAML 1.1, which some hosts read, takes for true and false."""
 
 
 def head(host: str) -> str:
@@ -70,4 +72,6 @@ def _node(value: Any, notes: Mapping[str, str]) -> Any:
         return CommentedSeq(_node(inner, notes) for inner in value)
     if isinstance(value, str) and "\n" in value:
         return LiteralScalarString(value)
+    if isinstance(value, str) and value.lower() in _NOT_TEXT:
+        return SingleQuotedScalarString(value)
     return value

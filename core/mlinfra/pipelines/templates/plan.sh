@@ -2,15 +2,18 @@
 set -euo pipefail
 file="${RUNNER_TEMP:-.}/mlinfra-$ENVIRONMENT.md"
 result=0
+show() {
+  local code=0 said
+  said=$("$@" 2>&1) || code=$?
+  printf '\n### %s: exit code %s\n\n~~~text\n%s\n~~~\n' "$*" "$code" "$said"
+  # 4: nothing is wrong. Of several failures the first decides
+  if [ "$code" != 0 ] && [ "$code" != 4 ] && [ "$result" = 0 ]; then result=$code; fi
+}
 {
   echo "## $ENVIRONMENT"
-  for command in plan check cost; do
-    code=0
-    said=$(mlinfra "$command" "$ENVIRONMENT" 2>&1) || code=$?
-    printf '\n### mlinfra %s %s: exit code %s\n\n~~~text\n%s\n~~~\n' "$command" "$ENVIRONMENT" "$code" "$said"
-    # 4: nothing is wrong. Of several failures the first decides
-    if [ "$code" != 0 ] && [ "$code" != 4 ] && [ "$result" = 0 ]; then result=$code; fi
-  done
+  show mlinfra plan "$ENVIRONMENT"
+  show mlinfra check "$ENVIRONMENT"
+  show mlinfra cost "$ENVIRONMENT"
 } > "$file"
 cat "$file"
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then cat "$file" >> "$GITHUB_STEP_SUMMARY"; fi
