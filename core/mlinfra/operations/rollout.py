@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.adapters import ResolvedPart
@@ -14,7 +15,8 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra.resources import Resources
 from mlinfra.rollout.reconcile import Done, Due, Shift, Situation, Stop, Wait, back, due, mirror_of
-from mlinfra.rollout.record import GateResult, Phase, RolloutRecord
+from mlinfra.rollout.record import GateResult, Phase, RolloutRecord, moment
+from mlinfra.rollout.samples import NoData
 
 if TYPE_CHECKING:
     from mlinfra.operations.progress import Progress
@@ -125,7 +127,7 @@ def situation(session: Session, part: ResolvedPart, asked: Asked, now: datetime)
         serving=serving,
         declared=endpoint.rollout,
         now=now,
-        gates=lambda since: measured(session, part, since, now, serving.rollout),
+        gates=cache(lambda since: measured(session, part, since, now, serving.rollout)),
         holder=f"{socket.gethostname()}:{os.getpid()}",
         hold=pin.hold if pin else None,
         retry=asked.retry,
@@ -151,14 +153,18 @@ def measured(
         record.previous if record else None,
         min_samples=endpoint.rollout.min_samples,
         ask=Asking(session.repository.root, approvals=record.approvals if record else {}),
+        # with everything, there is nothing beside it: compare with what the one before did in the earlier steps
+        before=lambda: session.service.samples(part, moment(record.started), since) if record else NoData("first"),
     )
 
 
 def _endpoint(session: Session, part: ResolvedPart, say: Callable[[str], None], asked: Asked, clock: Clock) -> Standing:
     for shifts in range(_MOST_SHIFTS):
-        now = clock()
-        it = situation(session, part, asked, now)
+        it = situation(session, part, asked, clock())
         next_ = due(it)
+        if isinstance(next_, Shift):
+            # gates may take minutes to answer, and a step begins when it begins
+            next_ = due(replace(it, now=clock()))
         if isinstance(next_, Shift):
             say(f"{part.part.name}: {next_.says}")
             failed = next_.record.failure(it.wanted or "") is not None
