@@ -394,9 +394,3 @@ def committed(root: Path) -> str:
     subprocess.run([*git, "add", "-A"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
     return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_the_repository_itself_can_have_pipelines(make: Make) -> None:
-    """The environments of this repository are read as any others."""
-    for host in HOSTS:
-        assert pipelines(Repository(Path(__file__).parents[2]), host).text
