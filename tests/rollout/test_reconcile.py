@@ -136,7 +136,7 @@ def test_no_data_pauses_and_goes_back_at_the_deadline() -> None:
 
 
 def test_a_shadow_gets_copies_and_no_answers() -> None:
-    target = Target(declared=replace(STEPS, shadow="1m"))
+    target = Target(declared=replace(STEPS, shadow="1m"), answer=Answer.NO_DATA)
     assert isinstance(target.tick(), Wait)
     assert (target.weights, target.mirror) == ({OLD: ALL}, {NEW: ALL})
     target.later(timedelta(minutes=1))

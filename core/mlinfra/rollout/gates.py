@@ -56,13 +56,15 @@ def evaluate(
     min_samples: int,
     ask: Asking,
     before: Earlier | None = None,
+    alpha: float = ALPHA,
 ) -> list[GateResult]:
     """Return what each gate says of the release `new`, in their order; `old` is the one that it is compared with.
 
     Releases are named by their first 12 digits. Fewer than `min_samples` requests (of quality: labelled ones) are no
     data, with one exception: a gate on the error rate fails sooner where that many errors would come of a rate that
     is allowed in less than one of 1,000 cases. `before` is asked for what was measured of `old` earlier, when a gate
-    compares with it and it has too few samples of its own: at the last step it serves nothing.
+    compares with it and it has too few samples of its own: at the last step it serves nothing. `alpha` is the chance
+    with which a relative gate may fail an equal release: who looks often asks for less.
     """
     looked: list[Samples | NoData] = []
 
@@ -88,7 +90,7 @@ def evaluate(
             beside = _of(samples, old)
             if _count(gate.metric, beside) < min_samples and _count(gate.metric, earlier()) >= min_samples:
                 beside = earlier()
-            results.append(_relative(gate, _of(samples, new), beside, min_samples))
+            results.append(_relative(gate, _of(samples, new), beside, min_samples, alpha))
     return results
 
 
@@ -120,7 +122,7 @@ def _absolute(gate: Check, release: ReleaseSamples, least: int) -> GateResult:
     return _result(gate, gate.ask({gate.metric: found.value}), found)
 
 
-def _relative(gate: Check, new: ReleaseSamples, old: ReleaseSamples, least: int) -> GateResult:
+def _relative(gate: Check, new: ReleaseSamples, old: ReleaseSamples, least: int, alpha: float) -> GateResult:
     found, beside = _measure(gate.metric, new), _measure(gate.metric, old)
     if gate.metric == "error_rate" and _is_rate(new) and _is_rate(old) and min(found.samples, beside.samples) < least:
         chance = more_errors(new.errors, new.requests, old.errors, old.requests, gate.value)
@@ -131,12 +133,12 @@ def _relative(gate: Check, new: ReleaseSamples, old: ReleaseSamples, least: int)
             return _result(gate, Answer.NO_DATA, found, beside, few)
         if measured.value is None or not math.isfinite(measured.value):
             return _result(gate, Answer.NO_DATA, found, beside, f"{who}{measured.why or 'was not measured'}")
-    answer, message = _compared(gate, new, old, found, beside)
+    answer, message = _compared(gate, new, old, found, beside, alpha)
     return _result(gate, answer, found, beside, message)
 
 
 def _compared(
-    gate: Check, new: ReleaseSamples, old: ReleaseSamples, found: _Measured, beside: _Measured
+    gate: Check, new: ReleaseSamples, old: ReleaseSamples, found: _Measured, beside: _Measured, alpha: float
 ) -> tuple[Answer, str]:
     """Answer a relative gate of which both numbers are known."""
     name, factor = gate.metric, gate.value
@@ -145,19 +147,19 @@ def _compared(
         for samples, who in ((found.samples, ""), (beside.samples, "the release that serves: ")):
             if samples < needed:
                 return Answer.NO_DATA, f"{who}{samples} of the {needed} answers that a comparison of {name} needs"
-        bad = is_slower(_numbers(new.latencies_ms), _numbers(old.latencies_ms), SHARES[name], factor)
+        bad = is_slower(_numbers(new.latencies_ms), _numbers(old.latencies_ms), SHARES[name], factor, alpha)
     elif name == "error_rate":
-        bad = more_errors(new.errors, new.requests, old.errors, old.requests, factor) < ALPHA
+        bad = more_errors(new.errors, new.requests, old.errors, old.requests, factor) < alpha
     elif name in LABELLED:
         chance = quality.worse(name, new, old, factor)
         if math.isnan(chance):
             return Answer.NO_DATA, "the errors are too large to be compared"
-        bad = chance < ALPHA
+        bad = chance < alpha
     else:
         value, allowed = found.value or 0.0, factor * (beside.value or 0.0)
         passed = math.isclose(value, allowed) or value <= allowed
         return Answer.PASS if passed else Answer.FAIL, "compared without a test: single samples are not known"
-    return (Answer.FAIL, f"worse beyond chance ({1 - ALPHA:.0%})") if bad else (Answer.PASS, "")
+    return (Answer.FAIL, f"worse beyond chance ({1 - alpha:.3g})") if bad else (Answer.PASS, "")
 
 
 def _measure(metric: str, release: ReleaseSamples) -> _Measured:

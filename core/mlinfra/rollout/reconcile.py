@@ -271,7 +271,8 @@ def _continued(it: Situation, record: RolloutRecord) -> Due:
     if it.now < moment(record.until):
         share = it.weights.get(record.release, 0)
         return Wait(f"{record.release} is watched at {share} %", moment(record.until), seen)
-    if silent := [item for item in results if item.answer is Answer.NO_DATA]:
+    shadow = record.phase is Phase.SHADOW  # nothing can be said of answers that nobody got; health must be there
+    if silent := [item for item in results if item.answer is Answer.NO_DATA and (not shadow or item.gate == HEALTHY)]:
         if it.now >= deadline:
             return back(it, seen, f"had no data for {_told(silent[0])}", Phase.FAILED)
         return Wait(f"no data for {_told(silent[0])}; goes back at {record.deadline}", deadline, seen)

@@ -39,8 +39,8 @@ def samples_for_quantile(share: float) -> int:
     return math.ceil(math.log(ALPHA) / math.log(max(share, 1 - share)))
 
 
-def is_slower(new: Floats, old: Floats, share: float, factor: float) -> bool:
-    """Return whether a quantile of `new` is above `factor` times that of `old`, beyond chance.
+def is_slower(new: Floats, old: Floats, share: float, factor: float, alpha: float = ALPHA) -> bool:
+    """Return whether a quantile of `new` is above `factor` times that of `old`, beyond the chance `alpha`.
 
     The limits of each quantile are order statistics, which holds for every distribution (W. J. Conover, "Practical
     Nonparametric Statistics", 3rd ed., 1999, section 3.2). Those of the difference follow by MOVER (G. Y. Zou,
@@ -50,8 +50,8 @@ def is_slower(new: Floats, old: Floats, share: float, factor: float) -> bool:
     """
     from scipy.stats import binom  # type: ignore[import-untyped]
 
-    lower = int(binom.ppf(ALPHA, len(new), share))
-    upper = int(binom.ppf(1 - ALPHA, len(old), share)) + 1
+    lower = int(binom.ppf(alpha, len(new), share))
+    upper = int(binom.ppf(1 - alpha, len(old), share)) + 1
     lowest, of_new = _order_statistics(new, (max(lower, 1), _rank(len(new), share)))
     of_old, highest = _order_statistics(old, (_rank(len(old), share), min(upper, len(old))))
     allowed = factor * of_old
