@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.diff import Change, ResourceChange
 from mlinfra.engine_events import Outcome
@@ -98,6 +99,7 @@ def make_true(
         stack.refresh(progress.step)
     plan = plan_of(session)
     refuse_violations(check_session(session, plan.resources, plan.state))
+    refuse_unsigned(session)
     _let_destroy(plan, stack, progress)
     outcomes: list[Outcome] = []
     trained: list[Trained] = []
@@ -180,6 +182,33 @@ def refuse_violations(checked: Checked) -> None:
         "\n".join([f"this breaks mandatory rules of the profile {checked.profile.name}; nothing was changed", *lines]),
         remedy=f"mlinfra check {checked.environment} shows all; an exception goes into policies.exceptions",
     )
+
+
+def refuse_unsigned(session: Session) -> None:
+    """Refuse releases that are not there yet, and that the environment's key does not verify.
+
+    Raises:
+        Refused: naming every one, and why.
+        MlinfraError: the key cannot be used.
+    """
+    key = session.environment.signed_by
+    if key is None:
+        return
+    from mlinfra.signing import verify_release
+
+    store = session.repository.artifacts(session.environment)
+    refused = []
+    for part in session.resolved.of_kind(Endpoint):
+        serving = session.service.observe(part.part.renamed_from or part.part.name)
+        there = {item.release for item in serving.releases}
+        for release in (item.release for item in part.deployments if item.release.short not in there):
+            if why := verify_release(release, store, session.repository.root / key):
+                refused.append(f"{part.part.name}: {release.short}: {why}")
+    if refused:
+        raise Refused(
+            "\n".join([f"{key} does not verify these releases; nothing was changed", *refused]),
+            remedy="mlinfra sign RELEASE --key FILE, by whoever holds the key, then promote it again",
+        )
 
 
 def _let_destroy(plan: Plan, stack: PulumiStack, progress: Progress) -> None:
