@@ -217,6 +217,25 @@ def test_the_host_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None
     assert waited == [7.0, 3.0]
 
 
+@pytest.mark.parametrize(("said", "tries"), [("Please try again later", 3), ("not enough approvals", 1)])
+def test_gitea_says_405_for_later_and_for_never(said: str, tries: int) -> None:
+    tried: list[Asked] = []
+
+    def answer(asked: Asked) -> Told:
+        if asked.method == "GET":
+            return Told(200, {"default_merge_style": "squash"})
+        tried.append(asked)
+        return Told(200) if len(tried) == 3 else Told(405, {"message": said})
+
+    with serving(answer) as url:
+        host = Gitea.at(url, "acme/platform", ENVIRON)
+        if tries == 1:
+            assert said in refused(lambda: host._merge(1, NEW, False)).message
+        else:
+            host._merge(1, NEW, False)
+    assert len(tried) == tries
+
+
 @pytest.mark.parametrize("value", [f"{SECRET} x", f"{SECRET}\nX-Evil: 1", f"{SECRET}é", f"{SECRET}\x00"])
 def test_a_token_that_no_header_can_hold(value: str) -> None:
     error = refused(lambda: GitHub.at("http://127.0.0.1:9", "acme/platform", {"GITHUB_TOKEN": value}))
