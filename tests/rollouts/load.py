@@ -28,9 +28,10 @@ _PATH = f"/v2/models/{ENDPOINT}/infer"
 
 @dataclass(frozen=True)
 class Answer:
-    """One request: when it was sent (monotonic), and the release that answered it."""
+    """One request: when it was sent and answered (monotonic), and the release that answered it."""
 
     sent: float
+    answered: float
     release: str
 
 
@@ -135,7 +136,7 @@ def _ask(port: int, told: Load, ended: threading.Event, pause: float) -> None:
             told.failures.append(repr(error))
             continue
         if answer.status == http.client.OK:
-            told.answers.append(Answer(sent, answer.headers["x-mlinfra-release"]))
+            told.answers.append(Answer(sent, time.monotonic(), answer.headers["x-mlinfra-release"]))
         else:
             told.failures.append(f"{answer.status}: {text.decode()}")
     connection.close()

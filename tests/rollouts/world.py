@@ -167,8 +167,8 @@ class World(Platform):
         """Let the old release serve everything, with nothing remembered, and let the lock name the new one."""
         self.environment()
         self.gate("pass")
-        self.serve(self.old)
         self.pin(self.new, self.old)
+        self.serve(self.old)
 
     def serve(self, release: Release) -> None:
         """Give a release everything, as if it had been verified long ago."""
@@ -214,7 +214,8 @@ class World(Platform):
 
     def turn_until(self, ended: Callable[[Standing], bool], seconds: float = 60) -> Standing:
         """Go on until the endpoint stands as asked for."""
-        return until(lambda: standing if ended(standing := self.turn()) else None, "the rollout", seconds)
+        found: Standing = until(lambda: standing if ended(standing := self.turn()) else None, "the rollout", seconds)
+        return found
 
     def climb_to(self, step: int) -> None:
         """Go on until the new release has the share of a step, and is watched."""

@@ -11,7 +11,7 @@ from mlinfra.operations.rollout import Asked, apply, situation
 from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError, WrongUse
 from mlinfra.repository import Repository
-from mlinfra.rollout.reconcile import Shift, Situation, approved, finished, mirror_of, paused, watched_anew
+from mlinfra.rollout.reconcile import Shift, Situation, approved, finished, mirror_of, paused, step_of, watched_anew
 
 
 class Decision(StrEnum):
@@ -56,6 +56,8 @@ def _shift(it: Situation, decision: Decision, why: str) -> Shift:
         return finished(it, record, why)
     if decision is Decision.APPROVE:
         return Shift(it.weights, approved(it, record, why), f"approved by {why}", mirror_of(record))
-    changed = paused(it, record, why) if decision is Decision.PAUSE else watched_anew(it, record)
-    says = f"paused by {why}" if decision is Decision.PAUSE else f"goes on, watched until {changed.until}"
-    return Shift(it.weights, changed, says, mirror_of(record))
+    if decision is Decision.PAUSE:
+        return Shift(it.weights, paused(it, record, why), f"paused by {why}", mirror_of(record))
+    # with the share of its step, also where somebody took some of it by hand
+    changed = watched_anew(it, record)
+    return Shift(step_of(it.declared, record), changed, f"goes on, watched until {changed.until}", mirror_of(record))
