@@ -50,6 +50,8 @@ class Load:
 
     answers: list[Answer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    lost: list[float] = field(default_factory=list)
+    """When each request that failed was sent."""
     splits: list[Split] = field(default_factory=list)
 
     @property
@@ -76,16 +78,13 @@ class Load:
 
     def exceeded(self, release: str) -> list[str]:
         """Return each second in which a release answered more than its share and chance allow, in words."""
-        answers = sorted(self.answers, key=lambda answer: answer.sent)
-        found, first, last = [], 0, 0
-        for answer in answers:
-            start = answer.sent
-            while answers[first].sent < start:
-                first += 1
-            while last < len(answers) and answers[last].sent < start + 1:
+        sent = sorted([*((answer.sent, answer.release) for answer in self.answers), *((at, "") for at in self.lost)])
+        found, last = [], 0
+        for first, (start, _) in enumerate(sent):
+            while last < len(sent) and sent[last][0] < start + 1:
                 last += 1
-            second = answers[first:last]
-            mine = sum(1 for each in second if each.release == release)
+            second = sent[first:last]
+            mine = sum(1 for _, by in second if by == release)
             share = self._most(release, start - SLACK_SECONDS, start + 1)
             if mine and binom.sf(mine - 1, len(second), share / 100) < CHANCE:
                 found.append(f"{mine} of {len(second)} requests of a second, with a share of {share} %")
@@ -134,11 +133,13 @@ def _ask(port: int, told: Load, ended: threading.Event, pause: float) -> None:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             told.failures.append(repr(error))
+            told.lost.append(sent)
             continue
         if answer.status == http.client.OK:
             told.answers.append(Answer(sent, time.monotonic(), answer.headers["x-mlinfra-release"]))
         else:
             told.failures.append(f"{answer.status}: {text.decode()}")
+            told.lost.append(sent)
     connection.close()
 
 

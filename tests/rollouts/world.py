@@ -164,10 +164,14 @@ class World(Platform):
         return (self.folder / f"environments/{ENV}.lock.yaml").read_text()
 
     def again(self) -> None:
-        """Let the old release serve everything, with nothing remembered, and let the lock name the new one."""
+        """Let the old release serve everything, with nothing remembered, and let the lock name the new one.
+
+        What the test before killed is waited for.
+        """
         self.environment()
         self.gate("pass")
         self.pin(self.new, self.old)
+        until(lambda: all(item.healthy for item in self.serving().releases), "healthy servers")
         self.serve(self.old)
 
     def serve(self, release: Release) -> None:
