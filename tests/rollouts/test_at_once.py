@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from mlinfra.operations.alone import alone
+from mlinfra.repository import Repository
 from tests.rollouts.load import load
 from tests.rollouts.world import ENV, World
 
@@ -21,6 +25,20 @@ def test_two_ticks(world: World) -> None:
     assert told.exceeded(world.new.short) == []
     shares = told.shares(world.new.short)
     assert shares == sorted(shares)
+
+
+def test_what_fails_goes_back_while_a_long_run_holds_the_environment(world: World) -> None:
+    world.climb_to(0)
+    with load(world, ENV) as told, alone(Repository(world.folder), ENV, "a training of hours"):
+        time.sleep(1)
+        assert world.tick().code == 4
+        assert world.weights()[world.new.short] == 10  # it may not go on
+        world.gate("fail")
+        ended = world.tick()
+        assert ended.code == 1, ended.said
+        assert world.weights() == {world.old.short: 100}
+    assert told.failures == []
+    assert told.last == world.old.short
 
 
 @pytest.mark.long

@@ -70,16 +70,21 @@ class Standing:
 
 
 def roll_out(
-    session: Session, say: Callable[[str], None], asked: Asked | None = None, *, clock: Clock | None = None
+    session: Session,
+    say: Callable[[str], None],
+    asked: Asked | None = None,
+    *,
+    clock: Clock | None = None,
+    only_back: bool = False,
 ) -> list[Standing]:
-    """Do what is due at every endpoint of an environment.
+    """Do what is due at every endpoint of an environment; with `only_back`, nothing but take back what fails.
 
     Raises:
         MlinfraError: the target does not take a shift.
     """
     asked = asked or Asked()
     clock = clock or (lambda: datetime.now(UTC))
-    return [_endpoint(session, part, say, asked, clock) for part in session.resolved.of_kind(Endpoint)]
+    return [_endpoint(session, part, say, asked, clock, only_back) for part in session.resolved.of_kind(Endpoint)]
 
 
 def settle_superseded(session: Session, say: Callable[[str], None], asked: Asked) -> None:
@@ -161,17 +166,22 @@ def measured(
     )
 
 
-def _endpoint(session: Session, part: ResolvedPart, say: Callable[[str], None], asked: Asked, clock: Clock) -> Standing:
+def _endpoint(
+    session: Session, part: ResolvedPart, say: Callable[[str], None], asked: Asked, clock: Clock, only_back: bool
+) -> Standing:
     for shifts in range(_MOST_SHIFTS):
         it = situation(session, part, asked, clock())
         next_ = due(it)
         if isinstance(next_, Shift):
             # gates may take minutes to answer, and a step begins when it begins
             next_ = due(replace(it, now=clock()))
+        failed = isinstance(next_, Shift) and next_.record.failure(it.wanted or "") is not None
+        if isinstance(next_, Shift) and only_back and not failed:
+            return Standing(part, Wait(f"{next_.says}, once the other run has ended", None), shifts)
         if isinstance(next_, Shift):
             say(f"{part.part.name}: {next_.says}")
-            failed = next_.record.failure(it.wanted or "") is not None
-            apply(session, it, next_)
+            if not apply(session, it, next_):
+                continue  # somebody else's shift is the newer wish: look again
             _let_cool(session, part, next_)
             if failed:
                 return Standing(part, Stop(next_.says, failed=True), shifts + 1, failed=True)

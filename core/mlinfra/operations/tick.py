@@ -66,7 +66,8 @@ def _tick(repository: Repository, name: str, progress: Progress, asked: Asked) -
     try:
         return _alone(repository, session.kept_warm(), progress, asked)
     except Busy as busy:
-        return Ticked(name, (), busy.message, busy=True)
+        # a shift needs no lock: what fails goes back, however long the other run takes
+        return Ticked(name, roll_out(session, progress.note, asked, only_back=True), busy.message, busy=True)
 
 
 def _alone(repository: Repository, session: Session, progress: Progress, asked: Asked) -> Ticked:
