@@ -98,6 +98,7 @@ def test_swapped_lines_are_another_wish_that_replaces_a_rollout_only_when_asked(
     assert world.weights() == {world.new.short: 10, world.old.short: 90}
 
 
+@pytest.mark.long
 def test_a_model_that_was_changed_since_is_refused_and_the_old_one_serves_on(world: World) -> None:
     model = world.folder / ".mlinfra/artifacts/trees" / digits(world.third.identity.artifact) / "model.joblib"
     kept = model.read_bytes()

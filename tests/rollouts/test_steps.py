@@ -43,7 +43,7 @@ def test_it_climbs_by_its_steps_and_nothing_is_lost(world: World) -> None:
     world.mlinfra("verify", ENV)
 
 
-@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("step", [0, pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_failed_gate_takes_it_back_at_once_and_it_is_not_tried_again(world: World, step: int) -> None:
     with load(world, ENV) as told:
         world.climb_to(step)
@@ -66,6 +66,7 @@ def test_a_failed_gate_takes_it_back_at_once_and_it_is_not_tried_again(world: Wo
     assert told.shares(world.new.short) == [0, *STEPS[: step + 1], 0, STEPS[0]]
 
 
+@pytest.mark.long
 def test_up_tries_it_again_when_asked(world: World) -> None:
     world.gate("fail")
     assert world.turn().stopped
