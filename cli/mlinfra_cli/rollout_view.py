@@ -22,8 +22,8 @@ def show_ticked(found: Iterable[Ticked]) -> None:
     for item in found:
         if item.idle:
             render.show(text((item.environment, "name"), (f": {item.idle}", "quiet")))
-            continue
-        render.show(text((item.environment, "name")))
+        else:
+            render.show(text((item.environment, "name")))
         show_standings(item.standings)
 
 

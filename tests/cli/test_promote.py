@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from mlinfra.adapters import ServedRelease, Serving
 from mlinfra.releases import Release
-from mlinfra.rollout.record import Phase
+from mlinfra.rollout.record import Failure, Phase, RolloutRecord
 from tests.cli.test_json import check
 from tests.cli.test_releases import in_git
 from tests.promotion.conftest import world
@@ -430,3 +431,21 @@ class TestSeveralEndpoints:
         world.start(remote=True)
         branch = document(run)["delivered"]["branch"]
         assert world.at(branch, LOCK).endswith(f"second:\n  release: {second.digest}")
+
+
+def test_after_a_failed_rollout_the_next_one_is_rolled_out_beside_what_serves(world: World, run: Run) -> None:
+    failed, good, third = pinned(world, "prod"), world.release(5), world.release(6)
+    world.pin("prod", failed, f"previous: {good.digest}")
+    world.pin("staging", third)
+    in_git(world.root, good)
+    world.truth["staging"] = serving(third)
+    failure = Failure(release=failed.short, at="2026-11-22T10:00:00+00:00", reason="failed p95_ms <= 50: 80")
+    record = RolloutRecord(release=failed.short, phase=Phase.FAILED, previous=good.short, failures=[failure])
+    releases = [ServedRelease(good.short, 100, True), ServedRelease(failed.short, 0, True)]
+    world.truth["prod"] = Serving("diabetes", "http://127.0.0.1:1", releases, 5, record)
+    world.start(remote=True)
+    promote(run, "--direct")
+    lock = world.at("main", LOCK)
+    assert f"release: {third.digest}" in lock
+    assert f"previous: {good.digest}" in lock
+    assert failed.digest not in lock

@@ -23,7 +23,7 @@ from mlinfra.promotion.difference import Move, Promotion, planned, promoted_lock
 from mlinfra.promotion.preconditions import Precondition
 from mlinfra.promotion.review import ask_for_review
 from mlinfra.promotion.upload import upload
-from mlinfra.releases import find_release, parse_lock
+from mlinfra.releases import Release, find_release, parse_lock
 from mlinfra.repository import Repository
 from mlinfra.resolve import Declared, resolve
 from mlinfra.yaml_file import read_yaml
@@ -187,8 +187,20 @@ def _moves(repository: Repository, source: Session, target: Session, wish: Wish)
         release = asked or (part.deployments[0].release if part.deployments else None)
         if release is not None:
             pin = target.declared.lock.get(name)
-            previous = find_release(pin.release, target.declared.releases) if pin else None
-            yield Move(release, previous, part, downstream[name])
+            pinned = find_release(pin.release, target.declared.releases) if pin else None
+            instead = _serves_instead(target, downstream[name], pinned)
+            yield Move(release, instead or pinned, part, downstream[name], instead=instead is not None)
+
+
+def _serves_instead(target: Session, part: ResolvedPart, pinned: Release | None) -> Release | None:
+    """Return what serves where the pinned release failed its rollout: a promotion is rolled out beside that."""
+    serving = _serving(target, part)
+    if pinned is None or isinstance(serving, str) or serving.rollout is None:
+        return None
+    share = {item.release: item.weight for item in serving.releases if item.weight and item.release != pinned.short}
+    if serving.rollout.failure(pinned.short) is None or not share:
+        return None
+    return find_release(max(share, key=lambda name: share[name]), target.declared.releases)
 
 
 def _endpoints(session: Session, wish: Wish) -> dict[str, ResolvedPart]:

@@ -107,7 +107,8 @@ def files_of(git: GitRepository, base: Base, promotion: Promotion, now: datetime
     text = base.lock
     for move in promotion.moves:
         until = (now.astimezone(UTC) + timedelta(seconds=move.warm_seconds)).isoformat(timespec="seconds")
-        text = promoted(text, path, move.endpoint, move.release.digest, until)
+        instead = move.previous.digest if move.previous is not None and move.instead else None
+        text = promoted(text, path, move.endpoint, move.release.digest, until, previous=instead)
     releases = {str(release_file(move.release)): move.release.to_json() for move in promotion.moves}
     there = {name: content for name, content in releases.items() if git.read(base.commit, name) is None}
     return {**there, path: text.encode()}

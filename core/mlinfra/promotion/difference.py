@@ -27,12 +27,15 @@ COUNTED = (Change.CREATE, Change.UPDATE, Change.REPLACE, Change.MAY_REPLACE, Cha
 class Move:
     """One endpoint's release, and the one that the target pins before it: none at the first promotion.
 
-    `upstream` and `downstream` are the endpoint's part in both environments."""
+    `instead`: what is pinned failed its rollout, and the one before is what serves instead. `upstream` and `downstream`
+    are the endpoint's part in both environments.
+    """
 
     release: Release
     previous: Release | None
     upstream: ResolvedPart
     downstream: ResolvedPart
+    instead: bool = False
 
     @property
     def endpoint(self) -> str:

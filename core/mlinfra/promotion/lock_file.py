@@ -22,15 +22,16 @@ from mlinfra.yaml_file import read_yaml
 FIELDS = tuple(Pin.model_fields)
 
 
-def promoted(text: str, name: str, endpoint: str, release: str, warm_until: str) -> str:
+def promoted(text: str, name: str, endpoint: str, release: str, warm_until: str, *, previous: str | None = None) -> str:
     """Return the lock with `release` (a digest) pinned; what was pinned is the previous one, warm until then.
 
-    A `hold` and other endpoints stay as they are. Raises as `repinned` does.
+    `previous` is another one, where what was pinned failed its rollout and something else serves. A `hold` and other
+    endpoints stay as they are. Raises as `repinned` does.
     """
     pin = _pins(text, name).get(endpoint)
     wanted = Pin(release=release)
     if pin is not None:
-        lines = {"release": release, "previous": pin.release, "warm_until": warm_until}
+        lines = {"release": release, "previous": previous or pin.release, "warm_until": warm_until}
         wanted = Pin.model_validate({**pin.model_dump(), **lines})
     return repinned(text, name, {endpoint: wanted})
 
