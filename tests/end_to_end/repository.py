@@ -275,9 +275,10 @@ def by_urn(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def without_place(resources: Mapping[str, Any], ports: Iterable[int]) -> list[str]:
-    """Return the lines of resources as JSON, without their ports and where the program declared them."""
+    """Return the lines of resources as JSON, without ports, where the program declared them, and what is remembered."""
     kept = {
         urn: {name: value for name, value in resource.items() if name not in ("sourcePosition", "stackTrace")}
+        | {"outputs": {**resource.get("outputs", {}), "record": None}}
         for urn, resource in resources.items()
     }
     return re.sub(

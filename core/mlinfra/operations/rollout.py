@@ -169,7 +169,8 @@ def measured(
 def _endpoint(
     session: Session, part: ResolvedPart, say: Callable[[str], None], asked: Asked, clock: Clock, only_back: bool
 ) -> Standing:
-    for shifts in range(_MOST_SHIFTS):
+    shifts = 0
+    for _ in range(_MOST_SHIFTS):
         it = situation(session, part, asked, clock())
         next_ = due(it)
         if isinstance(next_, Shift):
@@ -183,13 +184,15 @@ def _endpoint(
             if not apply(session, it, next_):
                 continue  # somebody else's shift is the newer wish: look again
             _let_cool(session, part, next_)
+            # of the first release the state says all there is: that it serves is remembered at the target alone
+            shifts += it.serving.rollout is not None or next_.weights != it.weights
             if failed:
-                return Standing(part, Stop(next_.says, failed=True), shifts + 1, failed=True)
+                return Standing(part, Stop(next_.says, failed=True), shifts, failed=True)
         else:
             if isinstance(next_, Wait) and next_.record is not None and _is_news(it, next_):
                 apply(session, it, Shift(it.weights, next_.record, next_.says, mirror_of(next_.record)))
             return Standing(part, next_, shifts, failed=False)
-    return Standing(part, Done(), _MOST_SHIFTS)
+    return Standing(part, Done(), shifts)
 
 
 def _let_cool(session: Session, part: ResolvedPart, shift: Shift) -> None:
