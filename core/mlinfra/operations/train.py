@@ -79,7 +79,8 @@ def _release(session: Session, part: ResolvedPart, run: Run, progress: Progress,
                 continue
             held = known.hold.model_dump() if known and known.hold else None
             place = (session.environment.name, declared.stack.name, endpoint.name)
-            store.put_newest(*place, release.digest, previous=_before(session, serving), hold=held)
+            before = _before(session, serving)
+            store.put_newest(*place, release.digest, previous=before if before != release.digest else None, hold=held)
             made.append(release)
     return made
 
