@@ -3,11 +3,7 @@
 from mlinfra.declarations.check import (
     Check,
     Metric,
-    accuracy,
-    approval,
     auc,
-    brier,
-    command,
     cramers_v,
     drift,
     error_rate,
@@ -19,11 +15,8 @@ from mlinfra.declarations.check import (
     p50_ms,
     p95_ms,
     p99_ms,
-    prometheus,
     psi,
     rmse,
-    saturation,
-    serving,
 )
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.drift_monitor import DriftMonitor
@@ -49,11 +42,7 @@ __all__ = [
     "Scale",
     "Stack",
     "TrainingJob",
-    "accuracy",
-    "approval",
     "auc",
-    "brier",
-    "command",
     "cramers_v",
     "drift",
     "error_rate",
@@ -65,9 +54,6 @@ __all__ = [
     "p50_ms",
     "p95_ms",
     "p99_ms",
-    "prometheus",
     "psi",
     "rmse",
-    "saturation",
-    "serving",
 ]

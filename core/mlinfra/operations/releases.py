@@ -263,8 +263,7 @@ class Catalogue:
     def _follow(self, environment: str, store: ArtifactStore) -> None:
         try:
             for stack in store.stacks():
-                for endpoint, followed in store.newest(environment, stack).items():
-                    digest = followed["release"]
+                for endpoint, digest in store.newest(environment, stack).items():
                     if digest in self.releases:
                         self.places.setdefault(digest, []).append(Place(environment, LATEST))
                     else:

@@ -1,1 +1,0 @@
-"""Pipelines of the git hosts, written from the environments of a repository."""
