@@ -1,8 +1,8 @@
 """How long `mlinfra check --preview` takes: start to finish on a small file, and all rules on many resources.
 
 The many resources are those of the rules' own examples, over and over, so that every rule has something to judge.
-Beside checkov, on the Kubernetes manifests of the same Deployments; it gets a virtual environment in
-`.cache/benchmarks`.
+Beside checkov, on the Kubernetes manifests of the same pods and the Terraform plan of the same notebooks, with what
+each finds; it gets a virtual environment in `.cache/benchmarks`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -36,7 +37,9 @@ MOST_SECONDS_OF_MANY = 1.0
 MOST_TIMES_AS_LONG = 12.0
 """For ten times as many resources: linear, with some room for what else the machine does."""
 
-_CHECKOV = ["--framework", "kubernetes", "--quiet", "--compact", "--skip-download", "--soft-fail", "--output", "json"]
+_CODES = (0, 3)
+"""3: a mandatory rule is broken."""
+_CHECKOV = ["--quiet", "--compact", "--skip-download", "--soft-fail", "--output", "json"]
 
 
 def run() -> Iterator[Result]:
@@ -46,7 +49,7 @@ def run() -> Iterator[Result]:
         peer = installed("checkov")
         if isinstance(peer, str):
             print(f"checking: checkov is left out: {peer}")
-        yield from (_beside(Path(name), number, peer if isinstance(peer, Path) else None) for number in (SMALL, MANY))
+        yield from (_beside(Path(name), case, peer if isinstance(peer, Path) else None) for case in _cases())
 
 
 def _grown(folder: Path) -> Iterator[Result]:
@@ -81,35 +84,72 @@ def _grown(folder: Path) -> Iterator[Result]:
     )
 
 
-def _beside(folder: Path, number: int, peer: Path | None) -> Result:
-    manifests = [_deployment(each) for each in range(number)]
-    made = [
-        Resource(f"urn:pulumi:dev::bench::{_TYPE}::{each['metadata']['name']}", _TYPE, each["metadata"]["name"], each)
-        for each in manifests
-    ]
-    preview, manifest = folder / "preview.json", folder / "manifests" / "all.yaml"
-    manifest.parent.mkdir(exist_ok=True)
-    preview.write_text(json.dumps(_preview(made)), encoding="utf-8")
-    manifest.write_text("\n---\n".join(json.dumps(each, indent=1) for each in manifests), encoding="utf-8")
+@dataclass(frozen=True)
+class _Case:
+    """The same resources for both: a preview for mlinfra, and a file that checkov reads with a framework."""
+
+    name: str
+    made: Sequence[Resource]
+    framework: str
+    equivalent: str
+
+
+def _cases() -> Iterator[_Case]:
+    for number in (SMALL, MANY):
+        yield _manifests(f"{number:,} Deployments", _DEPLOYMENT, [_deployment(each) for each in range(number)])
+    services = [_inference_service(each) for each in range(MANY)]
+    yield _manifests(f"{MANY:,} InferenceServices", _INFERENCE_SERVICE, services)
+    notebooks = [_notebook(each) for each in range(MANY)]
+    made = [_resource(_NOTEBOOK, values["name"], _camel(values)) for values in notebooks]
+    yield _Case(f"{MANY:,} SageMaker notebooks", made, "terraform_plan", json.dumps(_terraform_plan(notebooks)))
+
+
+def _manifests(name: str, token: str, manifests: Sequence[Mapping[str, Any]]) -> _Case:
+    made = [_resource(token, each["metadata"]["name"], each) for each in manifests]
+    return _Case(name, made, "kubernetes", "\n---\n".join(json.dumps(each, indent=1) for each in manifests))
+
+
+def _resource(token: str, name: str, inputs: Mapping[str, Any]) -> Resource:
+    return Resource(f"urn:pulumi:dev::bench::{token}::{name}", token, name, inputs)
+
+
+def _beside(folder: Path, case: _Case, peer: Path | None) -> Result:
+    preview = folder / "preview.json"
+    equivalent = folder / f"equivalent.{'json' if case.framework == 'terraform_plan' else 'yaml'}"
+    preview.write_text(json.dumps(_preview(case.made)), encoding="utf-8")
+    equivalent.write_text(case.equivalent, encoding="utf-8")
     mlinfra = str(Path(sys.executable).with_name("mlinfra"))
     commands = {"mlinfra": [mlinfra, "check", "--preview", str(preview), "--json"]}
     if peer is not None:
-        commands["checkov"] = [str(peer), "--file", str(manifest), *_CHECKOV]
-    environment = variables(HOME=str(folder))
-    rounds = ROUNDS if number == SMALL else ROUNDS_OF_MANY
-    spent = in_turn({name: partial(spend, line, folder, environment) for name, line in commands.items()}, rounds)
+        commands["checkov"] = [str(peer), "--file", str(equivalent), "--framework", case.framework, *_CHECKOV]
+    environment, small = variables(HOME=str(folder)), len(case.made) == SMALL
+    rounds = ROUNDS if small else ROUNDS_OF_MANY
+    outputs = {name: folder / f"{name}.json" for name in commands}
+    spent = in_turn(
+        {name: partial(spend, line, folder, environment, outputs[name], _CODES) for name, line in commands.items()},
+        rounds,
+    )
     ours = spent["mlinfra"]
     best = min(one.wall for one in ours)
     theirs = spent.get("checkov")
-    small = number == SMALL
+    said = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in outputs.items()}
+    found = sum(finding["verdict"] == "violation" for finding in said["mlinfra"]["findings"])
     return Result(
-        f"check --preview, {number:,} Deployments",
-        f"{best:.2f} s at best of {rounds} (median {wall(ours):.2f} s, {cpu(ours):.2f} s CPU)",
-        f"checkov {wall(theirs):.2f} s ({cpu(theirs):.2f} s CPU)" if theirs else "no peer",
+        f"check --preview, {case.name}",
+        f"{best:.2f} s at best of {rounds} (median {wall(ours):.2f} s, {cpu(ours):.2f} s CPU), {found:,} violations",
+        f"checkov, {case.framework.replace('_', ' ')}: {wall(theirs):.2f} s ({cpu(theirs):.2f} s CPU), "
+        f"{_failed(said['checkov']):,} failed checks"
+        if theirs
+        else "no peer",
         _shown(ours, theirs) if theirs else "-",
         f"< {MOST_SECONDS_START_TO_FINISH} s" if small else "-",
         best < MOST_SECONDS_START_TO_FINISH if small else None,
     )
+
+
+def _failed(said: Mapping[str, Any]) -> int:
+    """Return how many checks failed; where checkov knows nothing in a file, it prints the summary alone."""
+    return int(said.get("summary", said).get("failed", 0))
 
 
 def _shown(ours: Sequence[Spent], theirs: Sequence[Spent]) -> str:
@@ -117,7 +157,9 @@ def _shown(ours: Sequence[Spent], theirs: Sequence[Spent]) -> str:
     return f"{of_wall:.2f} × checkov ({of_cpu:.2f} × CPU)"
 
 
-_TYPE = "kubernetes:apps/v1:Deployment"
+_DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+_INFERENCE_SERVICE = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
+_NOTEBOOK = "aws:sagemaker/notebookInstance:NotebookInstance"
 _NAMES = ("name", "id", "metadata.name", "bucket", "accountName")
 """Where a resource says what it is called. No two buckets or storage accounts of a cloud are called the same."""
 
@@ -200,4 +242,51 @@ def _deployment(number: int) -> dict[str, Any]:
                 "spec": {"serviceAccountName": name, "automountServiceAccountToken": False, "containers": [container]},
             },
         },
+    }
+
+
+def _inference_service(number: int) -> dict[str, Any]:
+    """Return a KServe InferenceService with the pod of the Deployment of that number."""
+    deployment = _deployment(number)
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": deployment["metadata"],
+        "spec": {"predictor": {"minReplicas": 2, "containers": [container]}},
+    }
+
+
+def _notebook(number: int) -> dict[str, Any]:
+    """Return a SageMaker notebook instance in Terraform's names: open to the internet, with root, without a key."""
+    return {
+        "name": f"flights-{number}",
+        "instance_type": "ml.t3.medium",
+        "role_arn": "arn:aws:iam::111122223333:role/notebooks",
+        "root_access": "Enabled",
+        "direct_internet_access": "Enabled",
+    }
+
+
+def _camel(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same values in Pulumi's names."""
+    return {re.sub(r"_(\w)", lambda found: found[1].upper(), name): value for name, value in values.items()}
+
+
+def _terraform_plan(notebooks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what `terraform show -json` prints of a plan that creates notebook instances."""
+    kind = "aws_sagemaker_notebook_instance"
+    named = [(f"{kind}.{each['name']}", each) for each in notebooks]
+    base = [{"address": at, "mode": "managed", "type": kind, "name": each["name"]} for at, each in named]
+    return {
+        "format_version": "1.2",
+        "terraform_version": "1.9.0",
+        "planned_values": {
+            "root_module": {"resources": [{**one, "values": each} for one, (_, each) in zip(base, named, strict=True)]}
+        },
+        "resource_changes": [
+            {**one, "change": {"actions": ["create"], "before": None, "after": each, "after_unknown": {}}}
+            for one, (_, each) in zip(base, named, strict=True)
+        ],
+        "configuration": {"root_module": {"resources": [{**one, "expressions": {}} for one in base]}},
     }

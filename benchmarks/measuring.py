@@ -69,11 +69,17 @@ def variables(**more: str) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", **more}
 
 
-def spend(command: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path | None = None) -> Spent:
+def spend(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    output: Path | None = None,
+    codes: Sequence[int] = (0,),
+) -> Spent:
     """Run a command to its end; `output` gets what it writes to stdout.
 
     Raises:
-        RuntimeError: it ended badly, with its last lines.
+        RuntimeError: it ended with none of the exit codes, with its last lines.
     """
     with tempfile.TemporaryFile() as errors, (output or Path(os.devnull)).open("wb") as stdout:
         started = time.perf_counter()
@@ -81,7 +87,7 @@ def spend(command: Sequence[str], folder: Path, environment: Mapping[str, str], 
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode not in codes:
             errors.seek(0)
             tail = errors.read().decode(errors="replace").splitlines()[-15:]
             raise RuntimeError("\n".join([f"{' '.join(command)} ended with {process.returncode}", *tail]))
