@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 
 OBJECTS_TO_COLLECT = 500_000
@@ -13,8 +12,6 @@ def main() -> None:
     """Run the command line; exit with its code."""
     # imports and plans make many objects, and they stay: by default the collector walks all of them dozens of times
     gc.set_threshold(OBJECTS_TO_COLLECT)
-    # else pydantic looks for plugins in the files of every installed package; nothing here has a use for one
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from mlinfra_cli.commands import app
 

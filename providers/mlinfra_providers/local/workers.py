@@ -38,9 +38,8 @@ _ENVIRONMENT = {
 
 
 def environment() -> dict[str, str]:
-    """Return the environment variables of workers and of the user's code, which may have plugins of pydantic."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
-    return {**inherited, **_ENVIRONMENT}
+    """Return the environment variables of workers and of the user's code."""
+    return {**os.environ, **_ENVIRONMENT}
 
 
 class Closing(ABC):
