@@ -128,7 +128,8 @@ def _last(cost: Cost) -> Iterator[Any]:
     free = len({resource.urn for resource, _ in cost.estimate.free})
     dated = f"list prices as of {cost.estimate.prices_as_of}" if cost.estimate.prices_as_of else ""
     gratis = f"{counted(free, 'resource')} free of charge" if free else ""
-    yield text(("; ".join(filter(None, [dated, gratis])), "quiet"))
+    if dated or gratis:
+        yield text(("; ".join(filter(None, [dated, gratis])), "quiet"))
 
 
 def _of_part(alternative: Alternative, part: str) -> Cell:
