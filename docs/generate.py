@@ -18,6 +18,7 @@ from mlinfra.testing.features import shipped_targets, support_table
 from mlinfra_cli.commands import app
 from mlinfra_policies.catalogue import decisions
 from mlinfra_policies.reference import pages
+from mlinfra_providers.plugin import handler_class
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
@@ -42,17 +43,20 @@ def plans() -> str:
         "<!-- Generated: make docs. A test fails when it is stale. -->",
         "",
         "What `mlinfra plan` knows offline of a change. A change of another input is in place; a type that is not here",
-        "`may replace`. The seconds are kept in [expectations.json](../core/mlinfra/expectations.json).",
+        "`may replace`. The seconds are kept in [expectations.json](../core/mlinfra/expectations.json); what replaces",
+        "a resource of mlinfra's own types is decided by the handler that is named, which plan and engine both ask.",
         "",
-        "| type | replaced by a change of | seconds | stops serving when | source of the seconds |",
-        "|---|---|---|---|---|",
+        "| type | replaced by a change of | decided by | seconds | stops serving when | source of the seconds |",
+        "|---|---|---|---|---|---|",
     ]
     for token, said in sorted(known.items()):
         adapter = load_adapter(token.split(":")[1])
         inputs = ", ".join(f"`{name}`" for name in sorted(adapter.replaced_by(token) or ()))
         seconds = "; ".join(f"{change} {low} to {high}" for change, (low, high) in said["seconds"].items())
         stops = ", ".join(said.get("stops_serving", ())) or "never"
-        lines.append(f"| `{token}` | {inputs} | {seconds} | {stops} | {said['source']} |")
+        handler = Path(inspect.getfile(handler_class(token)))
+        source = f"[{handler.name}](../{handler.relative_to(ROOT).as_posix()})"
+        lines.append(f"| `{token}` | {inputs} | {source} | {seconds} | {stops} | {said['source']} |")
     return "\n".join([*lines, ""])
 
 
