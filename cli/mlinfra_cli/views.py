@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.rollout.reconcile import Done
 from mlinfra_cli import render
 from mlinfra_cli.render import Cell, counted, text
+from mlinfra_cli.rollout_view import rollout_lines, show_standings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,8 @@ def show_summary(
         text(),
     )
     show_status(summary.status, but_runs=[trained.run.id for trained in summary.trained])
+    if any(not isinstance(standing.due, Done) for standing in summary.standings):
+        show_standings(summary.standings)
     for item in summary.status.endpoints:
         name = item.part.part.name
         if item.serving.url is not None and name in examples:
@@ -97,6 +101,9 @@ def show_status(status: Status, *, but_runs: Sequence[str] = ()) -> None:
             metrics = _metrics(made.metrics, _asked(item))
             line = f"{item.wanted.short}: run {made.run}, {made.created[:16].replace('T', ' ')}; {metrics}"
             render.show(text((line, "quiet")))
+        if item.serving.rollout is not None:
+            for pieces in rollout_lines(item.serving.rollout, status.session.environment.tick_every):
+                render.show(text(*pieces, indent=2))
         for served in item.serving.releases:
             if served.last_failure:
                 render.show(text((f"{served.release}: {served.last_failure}", "bad")))

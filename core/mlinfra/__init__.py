@@ -3,7 +3,11 @@
 from mlinfra.declarations.check import (
     Check,
     Metric,
+    accuracy,
+    approval,
     auc,
+    brier,
+    command,
     cramers_v,
     drift,
     error_rate,
@@ -15,8 +19,11 @@ from mlinfra.declarations.check import (
     p50_ms,
     p95_ms,
     p99_ms,
+    prometheus,
     psi,
     rmse,
+    saturation,
+    serving,
 )
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.drift_monitor import DriftMonitor
@@ -42,7 +49,11 @@ __all__ = [
     "Scale",
     "Stack",
     "TrainingJob",
+    "accuracy",
+    "approval",
     "auc",
+    "brier",
+    "command",
     "cramers_v",
     "drift",
     "error_rate",
@@ -54,6 +65,9 @@ __all__ = [
     "p50_ms",
     "p95_ms",
     "p99_ms",
+    "prometheus",
     "psi",
     "rmse",
+    "saturation",
+    "serving",
 ]

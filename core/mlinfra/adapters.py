@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from mlinfra.installed import installed
 from mlinfra.problems import MlinfraError, Problem, nearest
 from mlinfra.releases import Release
 from mlinfra.resources import Resources
+from mlinfra.rollout.record import RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
 
 GROUP = "mlinfra.adapters"
 
@@ -106,6 +109,8 @@ class Serving:
     url: str | None
     releases: Sequence[ServedRelease]
     generation: int
+    rollout: RolloutRecord | None = None
+    """What is remembered of the rollout that was begun last."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,25 @@ class Service(Protocol):
         """Return what really serves. An endpoint that is not there has no releases and no url."""
         ...
 
-    def shift(self, endpoint: str, weights: Mapping[str, int], generation: int) -> Serving:
-        """Set the split (percent by release); a generation that is not newer is refused."""
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
+        """Set the split (percent by release), and what is remembered with it; `mirror` gets copies of requests.
+
+        A generation that is not newer is refused. Without a `rollout` the one that is kept stays."""
+        ...
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what was measured of an endpoint's releases in a window."""
+        ...
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Keep what was true in the end, by request id; return how many were not known before."""
         ...
 
     def restore(self, recorded: Resources) -> Sequence[str]:

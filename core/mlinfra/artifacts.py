@@ -3,6 +3,7 @@
     <url>/trees/<hex digest>/…             the files
     <url>/trees/<hex digest>.json          {relative path: digest of content}, written last: the tree is complete
     <url>/releases/<stack>/<hex digest>.json
+    <url>/signatures/<stack>/<hex digest>.json
 
 The digest of a tree is the digest of that JSON (see `mlinfra.digests.digest_tree`), so that the listing proves
 itself, and each file is proved on arrival. Files in a local store appear by renaming; object stores show a file
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import psutil
 
@@ -136,6 +138,12 @@ class ArtifactStore:
             shutil.rmtree(partial, ignore_errors=True)
         return to
 
+    def forget_tree(self, digest: str) -> None:
+        """Forget that a tree is whole, so that it is stored again; its files stay until then."""
+        with self._explained("write"):
+            if self.has(digest):
+                self._files.rm(self._listing_path(digest))
+
     def put_release(self, stack: str, digest: str, data: bytes) -> None:
         """Store a release's JSON under the release's digest. Releases never change: what is there stays."""
         path = f"{self._root}/releases/{stack}/{_hex(digest)}.json"
@@ -159,13 +167,30 @@ class ArtifactStore:
         """Return the digests of a stack's releases, sorted."""
         return [PREFIX + name.removesuffix(".json") for name in self._names(f"releases/{stack}")]
 
+    def put_signature(self, stack: str, digest: str, data: bytes) -> None:
+        """Keep the signature of a release; one that was there is replaced."""
+        with self._explained("write"):
+            self._write(f"{self._root}/signatures/{stack}/{_hex(digest)}.json", data)
+
+    def signature(self, stack: str, digest: str) -> bytes | None:
+        """Return the signature of a release, or None where it has none."""
+        with self._explained("read"):
+            try:
+                return bytes(self._files.cat_file(f"{self._root}/signatures/{stack}/{_hex(digest)}.json"))
+            except FileNotFoundError:
+                return None
+
     def stacks(self) -> list[str]:
         """Return the names of the stacks that have releases here, sorted."""
         return self._names("releases")
 
-    def put_newest(self, environment: str, stack: str, endpoint: str, digest: str) -> None:
-        """Remember which release of an endpoint was accepted last: what `releases: latest` follows."""
-        self._write(f"{self._root}/newest/{environment}/{stack}/{endpoint}", digest.encode())
+    def put_newest(self, environment: str, stack: str, endpoint: str, digest: str, **lines: Any) -> None:
+        """Remember which release of an endpoint was accepted last: what `releases: latest` follows.
+
+        `lines` are the other lines that a lock has: the previous release, how long it is warm, a hold.
+        """
+        text = json.dumps({"release": digest, **{name: value for name, value in lines.items() if value is not None}})
+        self._write(f"{self._root}/newest/{environment}/{stack}/{endpoint}", text.encode())
 
     def forget_newest(self, environment: str) -> None:
         """Forget which releases an environment followed; the releases themselves stay."""
@@ -173,8 +198,8 @@ class ArtifactStore:
             if self._files.exists(folder := f"{self._root}/newest/{environment}"):
                 self._files.rm(folder, recursive=True)
 
-    def newest(self, environment: str, stack: str) -> dict[str, str]:
-        """Return the digest of the release that was accepted last, by endpoint."""
+    def newest(self, environment: str, stack: str) -> dict[str, Mapping[str, Any]]:
+        """Return what `put_newest` kept, by endpoint: `release` is the digest of the one that was accepted last."""
         with self._explained("read"):
             try:
                 self._files.invalidate_cache()
@@ -184,14 +209,15 @@ class ArtifactStore:
             except FileNotFoundError:
                 return {}
             named = {PurePosixPath(path).name: path for path in paths}
-            found = {
+            texts = {
                 name: bytes(self._files.cat_file(path)).decode(errors="replace")
                 for name, path in sorted(named.items())
                 if not name.startswith(".")
             }
-        for name, digest in found.items():
+        found: dict[str, Mapping[str, Any]] = {}
+        for name, text in texts.items():
             try:
-                _hex(digest)
+                found[name] = _followed(text)
             except MlinfraError as error:
                 raise MlinfraError(
                     f"{self.url}/newest/{environment}/{stack}/{name} is damaged: {error.message}",
@@ -313,6 +339,17 @@ def _changed(where: str, expected: str, found: str) -> Refused:
         f"{where} was changed: expected {expected}, found {found}",
         remedy="nothing of it was used; copy the artifact again from where it was stored first, or train again",
     )
+
+
+def _followed(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = {"release": text}  # as earlier versions kept it
+    if not isinstance(found, dict) or not isinstance(found.get("release"), str):
+        raise MlinfraError(f"{text[:80]!r} names no release")
+    _hex(found["release"])
+    return found
 
 
 def _hex(digest: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from mlinfra.durations import Duration
 from mlinfra.policy.exceptions import Policies
 from mlinfra.prices.usage import Commitments, Usage
 from mlinfra.problems import Problem, nearest
@@ -73,6 +74,19 @@ class Environment(BaseModel):
     )
     artifacts: Url | None = Field(
         None, description="The content-addressed store of models. Unset: this repository's own folder (local only)."
+    )
+    accept_from: tuple[str, ...] = Field(
+        (), description="The environments whose releases may be promoted to this one. Unset: none."
+    )
+    soak: Duration | None = Field(
+        None, description="How long a release must have served verified where it comes from, for example 6h."
+    )
+    approvals: int = Field(0, ge=0, description="How many people must have approved a promotion to this environment.")
+    signed_by: str | None = Field(
+        None, description="A public key (PEM file in this repository): only releases that it verifies come here."
+    )
+    tick_every: Duration = Field(
+        "5m", description="How often `mlinfra tick` is called: the longest time that nobody looks at a rollout."
     )
     webhook: Annotated[str, AfterValidator(_webhook)] | None = Field(
         None, description="Where drift monitors with on_drift='webhook' post. A URL without credentials."

@@ -27,7 +27,8 @@ from mlinfra.engine_events import PLUGIN_ENDED, Outcome, Watch, read_events
 from mlinfra.environment import Environment
 from mlinfra.passphrase import passphrase_file
 from mlinfra.problems import NO_ROOM, MlinfraError, Refused, tells_no_room
-from mlinfra.repository import Repository
+from mlinfra.releases import Pin
+from mlinfra.repository import PINS, Repository
 from mlinfra.state import PROJECT, backend_of, checkpoint_of, read_checkpoint
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class PulumiStack:
         self._engine = engine
         self.name = environment.name
         self._destroyed: Sequence[str] = ()
+        self._pins: Mapping[str, Pin] = {}
 
         self.backend = backend_of(repository, environment)
         self.checkpoint = checkpoint_of(repository, environment)
@@ -63,6 +65,8 @@ class PulumiStack:
         }
         if self._destroyed:
             made["MLINFRA_DESTROY_DATA"] = " ".join(self._destroyed)
+        if self._pins:
+            made[PINS] = json.dumps({name: pin.model_dump() for name, pin in self._pins.items()})
         if self._environment.secrets_provider is None and "PULUMI_CONFIG_PASSPHRASE" not in os.environ:
             made["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file(self._repository))
         return made
@@ -135,17 +139,22 @@ class PulumiStack:
             told = {"MLINFRA_RULES_PORT": str(port)}
             return self._operate(["up", "--yes", "--skip-preview=false", *_PACK], watch, told)
 
-    def refresh(self, watch: Watch) -> Outcome:
-        """Bring the state in line with what is really there.
+    def refresh(self, watch: Watch, targets: Sequence[str] = ()) -> Outcome:
+        """Bring the state in line with what is really there; only that of `targets` (URNs), where some are named.
 
         What a killed run was creating is forgotten: creating it again finds it done, or does it.
         """
-        return self._operate(["refresh", "--yes", "--skip-preview", "--clear-pending-creates"], watch)
+        only = [piece for urn in targets for piece in ("--target", urn)]
+        return self._operate(["refresh", "--yes", "--skip-preview", "--clear-pending-creates", *only], watch)
 
     def destroy(self, watch: Watch, *, keep_protected: bool) -> Outcome:
         """Remove everything; with `keep_protected`, all but what holds data."""
         extra = ["--exclude-protected"] if keep_protected else []
         return self._operate(["destroy", "--yes", "--skip-preview", *extra], watch)
+
+    def pin(self, pins: Mapping[str, Pin]) -> None:
+        """Let the next operations read these pins instead of those that the lock has for the same endpoints."""
+        self._pins = pins
 
     def let_destroy(self, urns: Sequence[str]) -> None:
         """Let the next operations destroy the data of these resources."""

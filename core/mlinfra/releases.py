@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from mlinfra.digests import PREFIX, digest_json, short
 from mlinfra.problems import MlinfraError, Problem, nearest
@@ -14,6 +15,16 @@ from mlinfra.yaml_file import YamlFile
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+def _moment(value: Any) -> Any:
+    """Take what YAML reads as a date, and text; a time without a zone is UTC."""
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+
+
+Moment = Annotated[str, BeforeValidator(_moment)]
+"""A time as ISO 8601 in UTC."""
 LEAST_DIGITS = 8
 """How many digits name a release, at least."""
 
@@ -101,12 +112,30 @@ def parse_release(data: bytes, where: str) -> Release:
     return release
 
 
+class Hold(BaseModel):
+    """Stops automation: nothing is promoted or rolled out here until it is resumed; `since` is ISO 8601 in UTC."""
+
+    model_config = _FROZEN
+    reason: str
+    owner: str
+    since: Moment
+
+
 class Pin(BaseModel):
-    """One endpoint's lines in a lock: digests or their first digits (8 or more)."""
+    """One endpoint's lines in a lock: digests or their first digits (8 or more).
+
+    The previous release is kept warm until `warm_until` (ISO 8601 in UTC; unset: as long as it is named).
+    """
 
     model_config = _FROZEN
     release: str
     previous: str | None = None
+    warm_until: Moment | None = None
+    hold: Hold | None = None
+
+    def is_warm(self, now: datetime) -> bool:
+        """Whether the previous release is still kept beside the other one."""
+        return self.previous is not None and (self.warm_until is None or now < datetime.fromisoformat(self.warm_until))
 
 
 Lock = Mapping[str, Pin]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import sys
 import traceback
 from contextlib import redirect_stdout
@@ -16,10 +18,13 @@ from mlinfra.declarations.stack import Stack
 from mlinfra.digests import PREFIX
 from mlinfra.environment import Environment, parse_environment
 from mlinfra.problems import MlinfraError, Problem, Problems, WrongUse, nearest
-from mlinfra.releases import Release, parse_lock, parse_release
+from mlinfra.releases import Pin, Release, parse_lock, parse_release
 from mlinfra.resolve import Declared, DeclaredStack, Lines, problems_of_writing, resolve
 from mlinfra.training.code import code_digest
 from mlinfra.yaml_file import YamlFile, read_yaml
+
+PINS = "MLINFRA_PINS"
+"""The variable by which a rollback tells the engine's program what the lock will name: JSON, pins by endpoint."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,11 @@ class Repository:
                 problems += _problems_of_resolving(Declared(environment, stacks, lock, releases, lines))
             raise Problems(problems)
         assert environment is not None
-        return Declared(environment, stacks, lock, releases, lines, self._newest(environment, stacks))
+        newest = self._newest(environment, stacks)
+        pinned = {name: Pin.model_validate(pin) for name, pin in json.loads(os.environ.get(PINS, "{}")).items()}
+        if environment.releases == "latest":
+            return Declared(environment, stacks, lock, releases, lines, {**newest, **pinned})
+        return Declared(environment, stacks, {**lock, **pinned}, releases, lines)
 
     def yaml(self, name: str) -> YamlFile:
         """Return a YAML file of the repository by its path in it, with its problems; one that is not there is empty."""
@@ -183,14 +192,14 @@ class Repository:
             return None
         return stack
 
-    def _newest(self, environment: Environment, stacks: list[DeclaredStack]) -> dict[str, str]:
+    def _newest(self, environment: Environment, stacks: list[DeclaredStack]) -> dict[str, Pin]:
         if environment.releases != "latest":
             return {}
         store = self.artifacts(environment)
         return {
-            endpoint: digest
+            endpoint: Pin.model_validate(followed)
             for item in stacks
-            for endpoint, digest in store.newest(environment.name, item.stack.name).items()
+            for endpoint, followed in store.newest(environment.name, item.stack.name).items()
         }
 
     def _releases(
@@ -211,7 +220,11 @@ class Repository:
         if environment.releases == "latest" and not problems:
             store = self.artifacts(environment)
             for stack, digest in (
-                (name, digest) for name in names for digest in store.newest(environment.name, name).values()
+                (name, digest)
+                for name in names
+                for followed in store.newest(environment.name, name).values()
+                for digest in (followed["release"], followed.get("previous"))
+                if digest
             ):
                 file = f"{store.url}/releases/{stack}/{digest.removeprefix(PREFIX)}.json"
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from mlinfra.digests import canonical_json
 from mlinfra.environment import Environment
 from mlinfra.overrides import Overrides
 from mlinfra.problems import Problem, Problems, nearest
-from mlinfra.releases import Lock, Release, find_release
+from mlinfra.releases import Lock, Pin, Release, find_release
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,21 @@ class Declared:
     lock: Lock
     releases: Mapping[str, Release]
     lines: Lines
-    newest: Mapping[str, str] = field(default_factory=dict)
-    """The digest of the release that was accepted last, by endpoint: what `releases: latest` follows."""
+    newest: Lock = field(default_factory=dict)
+    """The release that was accepted last, and the one before it, by endpoint: what `releases: latest` follows."""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When it was read: a previous release is declared until its time is over."""
+
+    @property
+    def pins(self) -> Lock:
+        """What names the releases: the lock, or what was accepted last."""
+        return self.newest if self.environment.releases == "latest" else self.lock
+
+    def pin(self, endpoint: Endpoint) -> Pin | None:
+        """Return the pin of an endpoint, by its name of today or by the one that it had."""
+        return self.pins.get(endpoint.name) or (
+            self.newest.get(endpoint.renamed_from or "") if self.environment.releases == "latest" else None
+        )
 
 
 @dataclass(frozen=True)
@@ -244,15 +258,11 @@ def _deployments(
 def _wanted(declared: Declared, endpoint: Endpoint, problems: list[Problem]) -> list[tuple[Release, bool]]:
     """Return the releases to deploy, the serving one first, and whether each is frozen."""
     names = {endpoint.name, endpoint.renamed_from}
-    if declared.environment.releases == "latest":
-        digest = declared.newest.get(endpoint.name) or declared.newest.get(endpoint.renamed_from or "")
-        newest = declared.releases.get(digest or "")
-        return [(newest, False)] if newest else []
     wanted: list[tuple[Release, bool]] = []
-    pin = declared.lock.get(endpoint.name)
+    pin = declared.pin(endpoint)
     for line, frozen in (("release", False), ("previous", True)):
         text = getattr(pin, line, None)
-        if text is None:
+        if pin is None or text is None or (frozen and not pin.is_warm(declared.now)):
             continue
         release = find_release(text, declared.releases)
         path = (endpoint.name, line)

@@ -30,7 +30,7 @@ def completed(folder: Path, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("mlinfra p", ["plan", "predict", "prices"]),
+        ("mlinfra p", ["plan", "promote", "predict", "prices"]),
         ("mlinfra plan ", ["dev", "prod", "staging"]),
         ("mlinfra up s", ["staging"]),
         ("mlinfra logs dev end", ["endpoints.diabetes"]),

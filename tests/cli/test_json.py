@@ -1,4 +1,4 @@
-"""docs/json.md holds, for each command, the fields that it really prints."""
+"""The documents hold, for each command, the fields that it really prints."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tests.cli.test_releases import in_git, made
 
 Run = Callable[..., Result]
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "json.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXAMPLES: dict[str, Any] = {
     name: json.loads(text)
-    for name, text in re.findall(r"```json (\w+)\n(.*?)\n```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    for document in sorted(DOCS.glob("*.md"))
+    for name, text in re.findall(r"```json (\w+)\n(.*?)\n```", document.read_text(encoding="utf-8"), re.DOTALL)
 }
 FREE = ("inputs", "features", "measures", "metrics", "unreadable_files", "equivalents", "spec", "data")
 """Objects whose fields are not the command's own."""
@@ -137,6 +138,12 @@ def test_status(repository: Path, run: Run) -> None:
     printed = json.loads(run("status", "dev", "--json").stdout)
     check("status", printed)
     assert [item["endpoint"] for item in printed["endpoints"]] == ["diabetes"]
+
+
+def test_tick(repository: Path, run: Run) -> None:
+    printed = json.loads(run("tick", "dev", "--json").stdout)
+    check("tick", printed)
+    assert printed["environments"][0]["idle"] == "was never up"
 
 
 def test_verify(repository: Path, run: Run) -> None:

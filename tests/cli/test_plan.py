@@ -113,8 +113,11 @@ def test_data_may_go_that_the_environment_names(repository: Path, run: Run, reso
     result = run("plan", "dev")
     assert result.exit_code == 0
     assert "DESTROYS DATA  allowed: nobody uses it\n" in result.stdout
+    assert "remove the line" not in result.stdout
     file.write_text(file.read_text().replace(resource, "model_registries.diabetic"))
-    assert run("plan", "dev").exit_code == 3
+    result = run("plan", "dev")
+    assert result.exit_code == 3
+    assert "nothing of model_registries.diabetic would be destroyed: remove the line" in result.stdout
 
 
 def test_a_plan_is_kept_with_what_it_was_made_of(repository: Path, run: Run, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class TestReleases:
         damaged.write_text(damaged.read_text().replace('"1.2"', '"1.3"'))
         (repository / "environments" / "staging.yaml").write_text("target: [\n")
         (repository / "environments" / "prod.lock.yaml").write_text("diabetes:\n  release: 00000000aa\n")
-        store._write(f"{store._root}/newest/dev/diabetes/diabetes", f"sha256:{'0' * 64}".encode())
+        store.put_newest("dev", "diabetes", "diabetes", f"sha256:{'0' * 64}")
         found = listed(run, code=1)
         assert [known["release"] for known in found["releases"]] == [new.digest, old.digest]
         said = {(problem["file"], problem["message"].split(":")[0]) for problem in found["unread"]}

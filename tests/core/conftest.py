@@ -94,7 +94,7 @@ def build_declared(
     *,
     releases: list[Release] | None = None,
     lock: Mapping[str, Pin] | None = None,
-    newest: Mapping[str, str] | None = None,
+    newest: Mapping[str, Pin] | None = None,
     **environment: Any,
 ) -> Declared:
     """Return what was written: the stack in an environment of the local target."""

@@ -123,7 +123,7 @@ def test_every_problem_of_a_declaration_is_said_at_once() -> None:
         (lambda: Capture(percent=101), "Capture.percent: is not valid (found 101"),
         (lambda: Rollout(steps=[50, 10]), "steps climb and end at 100"),
         (lambda: Rollout(steps=[10, 50]), "steps climb and end at 100"),
-        (lambda: Rollout(gates=[auc() >= 1]), "no gate measures 'auc'"),
+        (lambda: Rollout(gates=[metric("r2") >= 1]), "no gate measures 'r2'"),
         (lambda: Rollout(gates=[metric("p95_m") <= 1]), "did you mean p95_ms?"),
         (lambda: Rollout(bake="5 minutes"), "a duration is a whole number above 0 and a unit: 30s, 5m, 1h, 14d"),
         (lambda: store(features=[]), "FeatureStore('weather').features: is not valid"),

@@ -149,7 +149,7 @@ def test_every_problem_of_a_lock() -> None:
     assert problems == [
         "prod.lock.yaml:2: api.release: is no text (found 12345678, expected a digest in quotes)",
         "prod.lock.yaml:3: api.previus: is no field here (found '91d04e77', expected release, previous, "
-        "did you mean 'previous'?)",
+        "warm_until, hold, did you mean 'previous'?)",
         "prod.lock.yaml:4: other.release: is missing (found {'previous': '91d04e77a'}, expected a digest)",
         "prod.lock.yaml:6: third: is no pin (found '3f9c2ab1', expected {release: digest})",
     ]

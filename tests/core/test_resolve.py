@@ -89,7 +89,7 @@ def test_an_endpoint_without_a_pin_has_no_release(make_stack: Make, make_declare
 def test_latest_serves_what_was_accepted_last(make_stack: Make, make_declared: Make, make_release: Make) -> None:
     stack = make_stack()
     first, second = make_release(stack, 1), make_release(stack, 2)
-    declared = make_declared(stack, releases=[second, first], newest={"api": first.digest}, train=True)
+    declared = make_declared(stack, releases=[second, first], newest={"api": Pin(release=first.digest)}, train=True)
     declared = replace(declared, environment=declared.environment.model_copy(update={"releases": "latest"}))
     (deployment,) = resolved(declared).part("endpoints.api").deployments
     assert (deployment.release.digest, deployment.frozen) == (first.digest, False)
@@ -123,7 +123,7 @@ def test_releases_of_renamed_parts_are_found(make_stack: Make, make_declared: Ma
         declared,
         environment=declared.environment.model_copy(update={"releases": "latest", "train": True}),
         lock={},
-        newest={"api": release.digest},
+        newest={"api": Pin(release=release.digest)},
     )
     assert len(resolved(latest).part("endpoints.new-api").deployments) == 1
     (text,) = said(replace(declared, lock={"api": Pin(release=release.digest)}))

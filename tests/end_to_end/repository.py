@@ -102,18 +102,21 @@ class Platform:
         script = 'eval "$(mlinfra env "$0")" && exec pulumi "$@" --stack "$0" --non-interactive'
         return self._run(["bash", "-c", script, environment, *arguments], code)
 
-    def _run(self, command: list[str], code: int) -> subprocess.CompletedProcess[str]:
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_CONFIG")}
-        variables |= {
-            "PATH": f"{MLINFRA.parent}{os.pathsep}{variables['PATH']}",
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables of a command."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_CONFIG")}
+        return kept | {
+            "PATH": f"{MLINFRA.parent}{os.pathsep}{kept['PATH']}",
             "NO_COLOR": "1",
             "XDG_STATE_HOME": str(self.state),
             "PULUMI_HOME": str(self.state / "pulumi"),
         }
+
+    def _run(self, command: list[str], code: int) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=variables,
+            env=self.variables(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -272,9 +275,10 @@ def by_urn(deployment: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def without_place(resources: Mapping[str, Any], ports: Iterable[int]) -> list[str]:
-    """Return the lines of resources as JSON, without their ports and where the program declared them."""
+    """Return the lines of resources as JSON, without ports, where the program declared them, and what is remembered."""
     kept = {
         urn: {name: value for name, value in resource.items() if name not in ("sourcePosition", "stackTrace")}
+        | {"outputs": {**resource.get("outputs", {}), "record": None}}
         for urn, resource in resources.items()
     }
     return re.sub(

@@ -122,18 +122,29 @@ class TestPromotion:
         assert platform.router("staging").observe().weights == {new: 100}
         assert changes(platform, "staging") == {}
 
-    def test_a_split_that_was_set_by_hand_is_never_undone(self, platform: Platform, releases: Releases) -> None:
+    def test_a_split_that_was_set_by_hand_is_left_by_the_engine_and_put_right_by_an_up(
+        self, platform: Platform, releases: Releases
+    ) -> None:
         weights = {releases.first.short: 30, releases.second.short: 70}
-        service = platform.session("staging").service
+        router, service = platform.router("staging"), platform.session("staging").service
         service.shift(ENDPOINT, weights, service.observe(ENDPOINT).generation + 1)
-        router, shifted = platform.router("staging"), platform.router("staging").observe().generation
+        platform.pulumi("staging", "refresh", "--yes")
+        platform.pulumi("staging", "up", "--yes")
+        assert router.observe().weights == weights
+        assert changes(platform, "staging") == {}
+        assert "30 % to" in platform.mlinfra("verify", "staging", code=1).stdout
+        platform.mlinfra("up", "staging")
+        assert router.observe().weights == {releases.second.short: 100}
+
+    def test_all_requests_taken_back_by_hand_stay_where_they_are(self, platform: Platform, releases: Releases) -> None:
+        weights = {releases.first.short: 100}
+        router, service = platform.router("staging"), platform.session("staging").service
+        service.shift(ENDPOINT, weights, service.observe(ENDPOINT).generation + 1)
         # the exit code and the table say that this is not what the lock wants
         shown = platform.mlinfra("up", "staging", "--refresh", code=1).stdout
-        assert "nothing changed, 9 as before" in shown
         assert f"healthy, but {releases.second.short} is wanted" in shown
-        assert (router.observe().weights, router.observe().generation) == (weights, shifted)
-        assert changes(platform, "staging") == {}
-        # nor by what mends a router that is gone
+        assert "was taken back by hand" in shown
+        # nor does what mends a router that is gone undo it
         platform.supervisor("staging").remove_program(f"router/{ENDPOINT}")
         platform.mlinfra("up", "staging", code=1)
         assert router.observe().weights == weights

@@ -71,7 +71,12 @@ def test_the_pointer_to_the_newest_release(well: Repository) -> None:
 def test_a_release(well: Repository) -> None:
     artifacts = well.root / ".mlinfra" / "artifacts"
     newest = artifacts / "newest" / "dev" / "tiny"
-    release = artifacts / "releases" / "tiny" / f"{(newest / 'tiny').read_text().removeprefix('sha256:')}.json"
+    release = (
+        artifacts
+        / "releases"
+        / "tiny"
+        / f"{json.loads((newest / 'tiny').read_text())['release'].removeprefix('sha256:')}.json"
+    )
     with _half(release):
         for command in ("plan", "up", "status"):
             _says(well, command, str(release), "not a release", str(newest), "mlinfra train dev")

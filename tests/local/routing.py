@@ -22,7 +22,8 @@ from mlinfra_providers.local.router import Router
 from mlinfra_providers.local.supervisor import Supervisor
 from mlinfra_providers.local.traffic import Traffic
 
-# Answers with its release; remembers what was asked; takes as long as the header x-seconds says.
+# Answers with its release; remembers what was asked; takes as long as the header x-seconds says; fails where the
+# header x-fails names it.
 SERVE = """
 import http.server, json, sys, time
 release, port = sys.argv[1], int(sys.argv[2])
@@ -31,7 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     def answer(self, body):
-        self.send_response(200)
+        self.send_response(500 if self.headers.get("x-fails") == release else 200)
         self.send_header("content-length", str(len(body)))
         self.send_header("x-mlinfra-release", release)
         self.end_headers()

@@ -168,6 +168,17 @@ def test_a_release_without_weight_does_not_stand_in_unless_on_standby(
         assert client.infer() == (200, "v2")
 
 
+def test_what_a_release_on_trial_fails_at_another_one_answers(router: Router, split: Callable[..., Traffic]) -> None:
+    split({"v1": 50, "v2": 50}, trial="v2")
+    with Client(router.port) as client:
+        answers = {client.infer(x_fails="v2") for _ in range(30)}
+    assert answers == {(200, "v1")}
+    split({"v1": 50, "v2": 50})
+    with Client(router.port) as client:
+        answers = {client.infer(x_fails="v2") for _ in range(30)}
+    assert answers == {(200, "v1"), (500, "v2")}
+
+
 def test_an_older_wish_is_refused_and_the_same_one_is_fine(router: Router, split: Callable[..., Traffic]) -> None:
     traffic = split({"v1": 100})
     router.apply(traffic)

@@ -28,6 +28,7 @@ def traffics(draw: st.DrawFn) -> Traffic:
         {name: 21_000 + index for index, name in enumerate(names)},
         {name: draw(st.integers(0, 100)) for name in names if draw(st.booleans())},
         frozenset(name for name in names if draw(st.booleans())),
+        trial=draw(st.sampled_from([None, *names])),
     )
 
 
@@ -64,14 +65,16 @@ def test_a_route_names_only_clusters_that_are_there(traffic: Traffic) -> None:
 
 
 @given(traffics())
-def test_only_releases_with_weight_or_on_standby_can_answer(traffic: Traffic) -> None:
+def test_only_proved_releases_with_weight_or_on_standby_stand_in(traffic: Traffic) -> None:
     clusters = {each["name"]: each for each in envoy.clusters("flight-delay", traffic.upstreams)["resources"]}
     [host] = envoy.routes("flight-delay", traffic)["resources"][0]["virtual_hosts"]
     for each in host["routes"][0].get("route", {}).get("weighted_clusters", {}).get("clusters", []):
         members = clusters[each["name"]].get("cluster_type", {}).get("typed_config", {}).get("clusters")
         answering = {name.removeprefix("release-") for name in members or [each["name"]]}
-        assert answering == traffic.serving | traffic.standby | answering & traffic.serving
+        chosen = each["name"].removeprefix("any-").removeprefix("release-").partition("+")[0]
+        assert answering == {chosen} | traffic.stand_ins
         assert answering <= traffic.serving | traffic.standby
+        assert chosen == traffic.trial or traffic.trial not in answering
 
 
 @pytest.mark.parametrize(

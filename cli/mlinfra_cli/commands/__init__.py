@@ -9,23 +9,34 @@ import typer
 
 from mlinfra_cli.commands import (
     check,
+    ci,
     cost,
     diff,
     doctor,
     down,
     drift,
     env,
+    evidence,
+    history,
+    hold,
     init,
+    labels,
     logs,
     plan,
     predict,
     prices,
+    promote,
     releases,
+    resume,
+    rollback,
+    rollout,
     rules,
     schema,
     show,
+    sign,
     status,
     targets,
+    tick,
     train,
     up,
     verify,
@@ -61,11 +72,19 @@ _MODULES = {
     "cost": cost,
     "up": up,
     "train": train,
+    "promote": promote,
     "status": status,
+    "tick": tick,
+    "rollback": rollback,
+    "hold": hold,
+    "resume": resume,
     "verify": verify,
+    "history": history,
     "releases": releases,
     "show": show,
+    "sign": sign,
     "diff": diff,
+    "evidence": evidence,
     "predict": predict,
     "drift": drift,
     "logs": logs,
@@ -73,6 +92,7 @@ _MODULES = {
     "doctor": doctor,
     "targets": targets,
     "rules": rules,
+    "ci": ci,
     "env": env,
     "schema": schema,
 }
@@ -115,6 +135,19 @@ def _options(
 for _name, _module in _MODULES.items():
     app.command(_name, epilog=_examples(_module), context_settings=_CONTEXT)(guarded(_name, _module.command))
 
+_rollout = typer.Typer(
+    help="What a person decides of a rollout that is under way.",
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+    rich_markup_mode=None,
+)
+for _decision in (rollout.pause, rollout.resume, rollout.approve, rollout.finish):
+    _name = _decision.__name__
+    _rollout.command(_name, epilog=_examples(rollout), context_settings=_CONTEXT)(
+        guarded(f"rollout {_name}", _decision)
+    )
+app.add_typer(_rollout, name="rollout")
+
 _prices = typer.Typer(
     help="The list prices that estimates are made of.",
     no_args_is_help=True,
@@ -124,3 +157,13 @@ _prices = typer.Typer(
 _prices.callback()(lambda: None)
 _prices.command("update", epilog=_examples(prices), context_settings=_CONTEXT)(guarded("prices update", prices.command))
 app.add_typer(_prices, name="prices")
+
+_labels = typer.Typer(
+    help="What was true in the end, for gates on quality.",
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+    rich_markup_mode=None,
+)
+_labels.callback()(lambda: None)
+_labels.command("add", epilog=_examples(labels), context_settings=_CONTEXT)(guarded("labels add", labels.command))
+app.add_typer(_labels, name="labels")

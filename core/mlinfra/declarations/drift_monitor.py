@@ -41,6 +41,8 @@ class DriftMonitor(Part):
                     f"thresholds.{column}: {check.metric!r} measures no drift: one of {', '.join(DRIFT_MEASURES)}"
                     + (f" (did you mean {near}?)" if near else "")
                 )
+            if check.only_in_gates:
+                raise ValueError(f"thresholds.{column}: only a gate of a rollout can ask for {check}")
             if check.operator != "<=":
                 raise ValueError(f"thresholds.{column}: a drift threshold is an upper bound: {check.metric}() <= …")
         if self.endpoint.capture is None or self.endpoint.capture.percent == 0:

@@ -224,6 +224,10 @@ class Declaration(metaclass=_Declared):
 
     __slots__ = ()
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after releases were made without them. With its default such a field is left out of the
+    specification, so that the digests of those releases stay."""
+
     @classmethod
     def _placeholder(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Self:
         made = object.__new__(cls)
@@ -242,6 +246,7 @@ class Declaration(metaclass=_Declared):
         return {
             field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
+            if field.name not in self.later or getattr(self, field.name) != field.default
         }
 
 

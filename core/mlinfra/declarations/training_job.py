@@ -54,6 +54,13 @@ class TrainingJob(Part):
     accept: Items[Check] = ()
 
     @model_validator(mode="after")
+    def _of_a_run(self) -> Self:
+        for check in self.accept:
+            if check.only_in_gates:
+                raise ValueError(f"accept: only a gate of a rollout can ask for {check}: a run knows its own metrics")
+        return self
+
+    @model_validator(mode="after")
     def _exact(self) -> Self:
         for name, value in self.params.items():
             if isinstance(value, int) and abs(value) > LARGEST_EXACT:

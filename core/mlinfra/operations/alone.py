@@ -15,12 +15,17 @@ from mlinfra.problems import MlinfraError
 from mlinfra.repository import Repository
 
 
+class Busy(MlinfraError):
+    """Another run changes the environment."""
+
+
 @contextmanager
 def alone(repository: Repository, name: str, command: str) -> Iterator[None]:
     """Hold the lock of the environment `name` while `command` changes it. A killed holder gives it back.
 
     Raises:
-        MlinfraError: another run holds it; the message says which. Or the lock cannot be written.
+        Busy: another run holds it; the message says which.
+        MlinfraError: the lock cannot be written.
     """
     path = repository.data / f"{name}.lock"
     try:
@@ -35,7 +40,7 @@ def alone(repository: Repository, name: str, command: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = file.read().strip() or "it does not say which"
-            raise MlinfraError(
+            raise Busy(
                 f"another run holds the lock of {name}: {holder}",
                 remedy="wait for it to end, or end it; then run this again",
             ) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlinfra.diff import Change, ResourceChange, difference
 from mlinfra.engine_plan import changes_of
+from mlinfra.environment import Destruction
 from mlinfra.expectations import Duration, duration, serving
 from mlinfra.operations.review import Review, review
 from mlinfra.operations.session import Session
@@ -53,6 +54,13 @@ class Plan:
         return [change for change in self.changes if change.destroys_data and self.permission(change) is None]
 
     @property
+    def unused_permissions(self) -> list[Destruction]:
+        """The lines of `destroy_data` by which nothing would be destroyed: they are left from another time."""
+        lost = [change for change in self.changes if change.destroys_data]
+        named = {name for change in lost for name in (change.part, change.resource.urn)}
+        return [item for item in self.session.environment.destroy_data if item.resource not in named]
+
+    @property
     def refused(self) -> bool:
         """Whether an `up` would refuse it: data would be destroyed, or a mandatory rule is broken."""
         return bool(self.forbidden) or (self.review is not None and self.review.checked.refused)
@@ -84,6 +92,7 @@ class Plan:
             ],
             "engine": self.engine,
             "expected": self.duration.to_json(),
+            "unused_destroy_data": [item.resource for item in self.unused_permissions],
             **(self.review.to_json() if self.review else {}),
             "problems": [],
         }

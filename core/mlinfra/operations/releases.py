@@ -263,7 +263,8 @@ class Catalogue:
     def _follow(self, environment: str, store: ArtifactStore) -> None:
         try:
             for stack in store.stacks():
-                for endpoint, digest in store.newest(environment, stack).items():
+                for endpoint, followed in store.newest(environment, stack).items():
+                    digest = followed["release"]
                     if digest in self.releases:
                         self.places.setdefault(digest, []).append(Place(environment, LATEST))
                     else:

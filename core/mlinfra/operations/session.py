@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from mlinfra.adapters import Adapter, ResolvedPart, Service, load_adapter
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
+from mlinfra.digests import PREFIX
 from mlinfra.environment import Environment
 from mlinfra.problems import WrongUse, nearest
 from mlinfra.repository import Repository
 from mlinfra.resolve import Declared, Resolved, resolve
+from mlinfra.rollout.record import moment
 
 if TYPE_CHECKING:
     from mlinfra.pulumi_stack import PulumiStack
@@ -39,6 +43,31 @@ class Session:
         declared = repository.load(name)
         adapter = load_adapter(declared.environment.target)
         return cls(repository, declared, adapter, resolve(declared, adapter))
+
+    def kept_warm(self) -> Session:
+        """Return this session with each previous release declared that is still needed, whatever its lock says.
+
+        It gets requests, or its successor is still rolled out, or served everything for less than `keep_warm`: the time
+        in a lock was a guess of when that would be.
+        """
+        if not any(self._needs_previous(part) for part in self.resolved.of_kind(Endpoint)):
+            return self
+        declared = replace(self.declared, now=datetime.min.replace(tzinfo=UTC))
+        return Session(self.repository, declared, self.adapter, resolve(declared, self.adapter))
+
+    def _needs_previous(self, part: ResolvedPart) -> bool:
+        endpoint = part.part
+        assert isinstance(endpoint, Endpoint)
+        pin = self.declared.pin(endpoint)
+        if pin is None or pin.previous is None or pin.is_warm(self.declared.now):
+            return False
+        serving = self.service.observe(endpoint.renamed_from or endpoint.name)
+        needed = {item.release for item in serving.releases if item.weight}
+        record = serving.rollout
+        if record is not None and record.previous is not None:
+            warm = record.warm_until is not None and self.declared.now < moment(record.warm_until)
+            needed |= {record.previous} if record.is_under_way or warm else set()
+        return any(pin.previous.removeprefix(PREFIX).startswith(name) for name in needed)
 
     @property
     def environment(self) -> Environment:

@@ -48,6 +48,7 @@ class Status:
             "version": 1,
             "environment": self.session.environment.name,
             "target": self.session.environment.target,
+            "tick_every": self.session.environment.tick_every,
             "endpoints": [
                 {
                     "endpoint": item.part.part.name,
@@ -56,6 +57,7 @@ class Status:
                     "generation": item.serving.generation,
                     "releases": [asdict(release) for release in item.serving.releases],
                     "as_wanted": item.as_wanted,
+                    "rollout": item.serving.rollout.to_json() if item.serving.rollout else None,
                     "trained": _trained(item.wanted) if item.wanted else None,
                 }
                 for item in self.endpoints

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mlinfra.adapters import ResolvedPart, Run
+from mlinfra.adapters import ResolvedPart, Run, Serving
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
+from mlinfra.digests import short
 from mlinfra.operations.progress import Progress
+from mlinfra.operations.rollout import Asked
 from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError
 from mlinfra.releases import Identity, Provenance, Release, Runtime
@@ -26,8 +28,12 @@ class Trained:
     releases: Sequence[Release]
 
 
-def train(session: Session, progress: Progress, *, job: str | None = None, again: bool = False) -> list[Trained]:
+def train(
+    session: Session, progress: Progress, *, job: str | None = None, again: bool = False, asked: Asked | None = None
+) -> list[Trained]:
     """Train the environment's jobs (or the one named), or adopt the runs that have the same inputs.
+
+    A release of theirs is followed, unless it failed its rollout or another one is rolled out; `asked` overrides that.
 
     Raises:
         MlinfraError: training does not happen in this environment, or a run failed; what others did is kept.
@@ -49,12 +55,12 @@ def train(session: Session, progress: Progress, *, job: str | None = None, again
                 remedy=f"mlinfra logs {session.environment.name} {part.key} shows all of its log; mend the script, or "
                 f"try the same again: mlinfra train {session.environment.name} --retrain",
             )
-        releases = _release(session, part, run) if run.outcome == "accepted" else []
+        releases = _release(session, part, run, progress, asked or Asked()) if run.outcome == "accepted" else []
         trained.append(Trained(part, run, releases))
     return trained
 
 
-def _release(session: Session, part: ResolvedPart, run: Run) -> list[Release]:
+def _release(session: Session, part: ResolvedPart, run: Run, progress: Progress, asked: Asked) -> list[Release]:
     """Keep a release for each endpoint of the job, unless the newest one is just that."""
     store = session.repository.artifacts(session.environment)
     made: list[Release] = []
@@ -63,11 +69,38 @@ def _release(session: Session, part: ResolvedPart, run: Run) -> list[Release]:
             if endpoint.model.trained_by.key != part.key:
                 continue
             release = _make(session, declared.stack.name, endpoint, run)
-            if session.declared.newest.get(endpoint.name) != release.digest:
-                store.put_release(declared.stack.name, release.digest, release.to_json())
-                store.put_newest(session.environment.name, declared.stack.name, endpoint.name, release.digest)
-                made.append(release)
+            known = session.declared.newest.get(endpoint.name)
+            if known is not None and known.release == release.digest:
+                continue
+            store.put_release(declared.stack.name, release.digest, release.to_json())
+            serving = session.service.observe(endpoint.renamed_from or endpoint.name)
+            if why := _not_followed(release, serving, asked):
+                progress.note(f"{endpoint.name}: {release.short} {why}")
+                continue
+            held = known.hold.model_dump() if known and known.hold else None
+            place = (session.environment.name, declared.stack.name, endpoint.name)
+            before = _before(session, serving)
+            store.put_newest(*place, release.digest, previous=before if before != release.digest else None, hold=held)
+            made.append(release)
     return made
+
+
+def _not_followed(release: Release, serving: Serving, asked: Asked) -> str | None:
+    """Return why a release is not followed, or None."""
+    record = serving.rollout
+    failure = record.failure(release.short) if record else None
+    if failure is not None and not asked.retry:
+        return f"{failure.reason} ({failure.at}), and is not tried again; up --retry does"
+    if record is not None and record.is_under_way and record.release != release.short and not asked.supersede:
+        return f"waits: {record.release} is being rolled out; up --supersede replaces it"
+    return None
+
+
+def _before(session: Session, serving: Serving) -> str | None:
+    """Return the release that serves now, which a new one is rolled out beside."""
+    share = {item.release: item.weight for item in serving.releases if item.weight}
+    most = max(share, key=lambda name: share[name], default=None)
+    return next((digest for digest in session.declared.releases if short(digest) == most), None)
 
 
 def _make(session: Session, stack: str, endpoint: Endpoint, run: Run) -> Release:

@@ -16,11 +16,13 @@ from mlinfra.operations.alone import alone
 from mlinfra.operations.check import Checked, check_session
 from mlinfra.operations.plan import Plan, plan_of
 from mlinfra.operations.progress import Progress
+from mlinfra.operations.rollout import Asked, Standing, keep_in_state, roll_out, settle_superseded
 from mlinfra.operations.session import Session
 from mlinfra.operations.status import Status, status_of
 from mlinfra.operations.train import Trained, train
 from mlinfra.plan_file import read_plan, refuse_if_changed
 from mlinfra.problems import Refused
+from mlinfra.releases import Pin
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
 from mlinfra.state import was_cut_off
@@ -40,6 +42,8 @@ class Summary:
     trained: Sequence[Trained]
     status: Status
     seconds: float
+    standings: Sequence[Standing] = ()
+    """How far each endpoint's rollout is."""
 
     @property
     def changed(self) -> int:
@@ -55,11 +59,13 @@ def up(
     again: bool = False,
     refresh: bool = False,
     plan_file: Path | None = None,
+    asked: Asked | None = None,
 ) -> Summary:
     """Make what is declared for an environment true.
 
     `again` trains once more on the same inputs; `refresh` first asks the target what is really there; with a
-    `plan_file` of `plan --out`, nothing is done if anything that the plan was made of has changed since.
+    `plan_file` of `plan --out`, nothing is done if anything that the plan was made of has changed since. A rollout goes
+    as far as it is due; `asked` is what a person asks of it beside that.
 
     Raises:
         Problems: all problems of all files; nothing was changed.
@@ -73,10 +79,15 @@ def up(
     if kept is not None and plan_file is not None:
         refuse_if_changed(kept, plan_of(session), plan_file)
     with alone(repository, name, f"mlinfra up {name}"):
-        return _up(session, progress, started, again=again, refresh=refresh)
+        return make_true(session, progress, asked or Asked(), again=again, refresh=refresh, started=started)
 
 
-def _up(session: Session, progress: Progress, started: float, *, again: bool, refresh: bool) -> Summary:
+def make_true(
+    session: Session, progress: Progress, asked: Asked, *, again: bool = False, refresh: bool = False, started: float
+) -> Summary:
+    """Do what `up` does, in an open session of an environment that nobody else changes."""
+    settle_superseded(session, progress.note, asked)
+    session = session.kept_warm()
     stack = session.stack(progress.note)
     state = stack.export()
     for line in session.service.restore(Resources.from_state(state)):
@@ -88,6 +99,7 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
         stack.refresh(progress.step)
     plan = plan_of(session)
     refuse_violations(check_session(session, plan.resources, plan.state))
+    refuse_unsigned(session)
     _let_destroy(plan, stack, progress)
     outcomes: list[Outcome] = []
     trained: list[Trained] = []
@@ -95,20 +107,35 @@ def _up(session: Session, progress: Progress, started: float, *, again: bool, re
         if _must_declare_first(session):
             progress.phase("declaring features and definitions")
             outcomes.append(stack.up(progress.step))
-        trained = train(session, progress, again=again)
+        trained = train(session, progress, again=again, asked=asked)
         if any(item.releases for item in trained):
             session = Session.open(session.repository, session.environment.name)
-    served = _served(status_of(session))
+            settle_superseded(session, progress.note, asked)
+            session = session.kept_warm()
     progress.phase("previewing and applying")
     outcomes.append(stack.up(progress.step))
+    standings = roll_out(session, progress.note, asked)
+    keep_in_state(session, stack, progress, standings)
     status = status_of(session)
     if not refresh and not all(item.serves for item in status.endpoints):
         progress.phase("not everything serves as it should: asking what is really there, and mending it")
         outcomes.append(stack.refresh(progress.step))
         outcomes.append(stack.up(progress.step))
+        standings = roll_out(session, progress.note, asked)
         status = _settled(session)
-    _say_what_was_skipped(status, served, progress)
-    return Summary(outcomes, trained, status, time.monotonic() - started)
+    return Summary(outcomes, trained, status, time.monotonic() - started, standings)
+
+
+def apply_pinned(session: Session, pins: Mapping[str, Pin], progress: Progress) -> Outcome:
+    """Make true what would be declared if the lock had these pins: the lock itself follows.
+
+    Raises:
+        MlinfraError: the engine failed.
+    """
+    stack = session.stack(progress.note)
+    stack.pin(pins)
+    progress.phase("previewing and applying")
+    return stack.up(progress.step)
 
 
 def _settled(session: Session) -> Status:
@@ -157,6 +184,33 @@ def refuse_violations(checked: Checked) -> None:
     )
 
 
+def refuse_unsigned(session: Session) -> None:
+    """Refuse releases that are not there yet, and that the environment's key does not verify.
+
+    Raises:
+        Refused: naming every one, and why.
+        MlinfraError: the key cannot be used.
+    """
+    key = session.environment.signed_by
+    if key is None:
+        return
+    from mlinfra.signing import verify_release
+
+    store = session.repository.artifacts(session.environment)
+    refused = []
+    for part in session.resolved.of_kind(Endpoint):
+        serving = session.service.observe(part.part.renamed_from or part.part.name)
+        there = {item.release for item in serving.releases}
+        for release in (item.release for item in part.deployments if item.release.short not in there):
+            if why := verify_release(release, store, session.repository.root / key):
+                refused.append(f"{part.part.name}: {release.short}: {why}")
+    if refused:
+        raise Refused(
+            "\n".join([f"{key} does not verify these releases; nothing was changed", *refused]),
+            remedy="mlinfra sign RELEASE --key FILE, by whoever holds the key, then promote it again",
+        )
+
+
 def _let_destroy(plan: Plan, stack: PulumiStack, progress: Progress) -> None:
     refuse_destruction(plan)
     lost = [change for change in plan.changes if change.destroys_data]
@@ -176,23 +230,3 @@ def _must_declare_first(session: Session) -> bool:
     """Whether training needs something that is not there yet."""
     needed = {item.key for job in session.resolved.of_kind(TrainingJob) for item in (job.part, *job.part.references())}
     return any(change.part in needed and change.change is not Change.SAME for change in plan_of(session).changes)
-
-
-def _served(status: Status) -> Mapping[str, frozenset[str]]:
-    """Return the releases that get requests, by endpoint."""
-    return {
-        item.serving.endpoint: frozenset(release.release for release in item.serving.releases if release.weight)
-        for item in status.endpoints
-    }
-
-
-def _say_what_was_skipped(status: Status, before: Mapping[str, frozenset[str]], progress: Progress) -> None:
-    for item in status.endpoints:
-        endpoint, known = item.part.part, before[item.serving.endpoint]
-        assert isinstance(endpoint, Endpoint)
-        by_steps = endpoint.rollout.steps != (100,) or endpoint.rollout.gates
-        if known and known != _served(status)[item.serving.endpoint] and by_steps:
-            progress.note(
-                f"{endpoint.name}: the new release took the traffic at once; "
-                "steps and gates of a rollout are declared, but not carried out by this version"
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from mlinfra.operations.plan import Plan, plan_of
 from mlinfra.operations.session import Session
 from mlinfra.repository import Repository
 from mlinfra.resources import Resource, Resources
+from mlinfra.rollout.reconcile import step_of
 
-STACKS, STATE, TRUTH, STORE = "stacks", "state", "truth", "store"
+STACKS, STATE, TRUTH, STORE, ROLLOUT = "stacks", "state", "truth", "store", "rollout"
 _LONGEST = 60
 _PATHS = 3
 
@@ -119,9 +120,8 @@ def verify(repository: Repository, name: str) -> Verification:
     ]
     resources = len(state.declared())
     found = list(_of_state(plan, endpoints)) if resources else [_never_up(plan)]
-    behind = {change.part for change in plan.changes if change.change is not Change.SAME}
     for endpoint in endpoints:
-        found += _of_truth(session, endpoint, behind=endpoint.part.key in behind)
+        found += _of_truth(session, endpoint)
         found += _of_store(session, endpoint)
     return Verification(session, endpoints, resources, found)
 
@@ -224,11 +224,8 @@ def _changed(plan: Plan, change: ResourceChange) -> Difference:
     return Difference(change.part or change.resource.name, (STACKS, STATE), says, remedy)
 
 
-def _of_truth(session: Session, endpoint: EndpointTruth, *, behind: bool) -> Iterator[Difference]:
-    """Yield where what serves is not what the state has, or is not what is wanted.
-
-    `behind`: an `up` has something to do at the endpoint, and gives the wanted release the requests.
-    """
+def _of_truth(session: Session, endpoint: EndpointTruth) -> Iterator[Difference]:
+    """Yield where what serves is not what the state has, or is not what is wanted."""
     wants, key, name = _wants(session), endpoint.part.key, session.environment.name
     mends = f"mlinfra up {name} --refresh"
     served = {item.release: item for item in endpoint.serving.releases}
@@ -251,22 +248,28 @@ def _of_truth(session: Session, endpoint: EndpointTruth, *, behind: bool) -> Ite
             wish = f"{digits} is the artifact {short(deployment.release.identity.artifact)}"
             loaded = f"its server has loaded {short(item.artifact)}"
             yield Difference(key, (wants, TRUTH), (wish, loaded), mends)
-    wanted = next(iter(endpoint.wanted), None)
-    weights = {digits: item.weight for digits, item in served.items() if item.weight}
-    if wanted in served and weights != {wanted: 100}:
-        split = " and ".join(f"{weight} % to {digits}" for digits, weight in sorted(weights.items()))
-        wish = f"{_who(wants)} names {wanted} for all requests"
-        remedy = f"mlinfra up {name}" if behind else _shift(session, endpoint.serving, wanted)
-        yield Difference(key, (wants, TRUTH), (wish, f"{split or 'none'} go"), remedy)
+    yield from _of_split(session, endpoint, {digits: item.weight for digits, item in served.items() if item.weight})
 
 
-def _shift(session: Session, serving: Serving, release: str | None) -> str:
-    """Return the command that gives a release all requests: an `up` never undoes a shift."""
-    return (
-        'python -c "from mlinfra.operations.session import Session; from mlinfra.repository import Repository; '
-        f"service = Session.open(Repository.find(), '{session.environment.name}').service; "
-        f"service.shift('{serving.endpoint}', {{'{release}': 100}}, {serving.generation + 1})\""
-    )
+def _of_split(session: Session, endpoint: EndpointTruth, weights: Mapping[str, int]) -> Iterator[Difference]:
+    """Yield where the requests do not go where the lock, or the rollout that is under way, says."""
+    wanted, record = next(iter(endpoint.wanted), None), endpoint.serving.rollout
+    declared = endpoint.part.part
+    assert isinstance(declared, Endpoint)
+    if wanted is None or wanted not in [item.release for item in endpoint.serving.releases]:
+        return
+    wants, key, name = _wants(session), endpoint.part.key, session.environment.name
+    split = " and ".join(f"{weight} % to {digits}" for digits, weight in sorted(weights.items())) or "none"
+    if record is not None and record.is_under_way and record.release == wanted:
+        step = step_of(declared.rollout, record)
+        if weights != step:
+            wish = " and ".join(f"{weight} % to {digits}" for digits, weight in sorted(step.items()))
+            yield Difference(key, (ROLLOUT, TRUTH), (f"its step is {wish}", f"{split} go"), f"mlinfra tick {name}")
+    elif weights != {wanted: 100}:
+        wish, remedy = f"{_who(wants)} names {wanted} for all requests", f"mlinfra up {name}"
+        if record is not None and (failure := record.failure(wanted)):
+            wish, remedy = f"{wish}, which {failure.reason}", f"mlinfra up {name} --retry, or promote another one"
+        yield Difference(key, (wants, TRUTH), (wish, f"{split} go"), remedy)
 
 
 def _of_store(session: Session, endpoint: EndpointTruth) -> Iterator[Difference]:

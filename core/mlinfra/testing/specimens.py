@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlinfra.declarations.check import auc, error_rate, js_divergence, p95_ms
+from mlinfra.declarations.check import auc, error_rate, js_divergence, p95_ms, prometheus, serving
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Capture, Endpoint, Rollout, Scale
@@ -102,7 +102,21 @@ FULL: Mapping[type[Part], tuple[Part, ...]] = {
             compute=Compute(cpus=2, memory_gib=4),
             scale=Scale(min=2, max=4, target_rps=50),
             capture=Capture(percent=20),
-            rollout=Rollout(steps=[50, 100], bake="10m", gates=[p95_ms() <= 50, error_rate() <= 0.01]),
+            rollout=Rollout(
+                steps=[50, 100],
+                bake="10m",
+                gates=[
+                    p95_ms() <= 50,
+                    error_rate() <= 1.5 * serving(),
+                    auc() >= 0.6,
+                    prometheus("errors", url="http://localhost:9090") <= 0.01,
+                ],
+                min_samples=200,
+                patience="20m",
+                shadow="5m",
+                keep_warm="12h",
+                label_delay="5m",
+            ),
         ),
     ),
     DriftMonitor: (
@@ -126,17 +140,28 @@ BY_HAND: Mapping[str, tuple[Any, ...]] = {
     ),
     "TrainingJob.compute": _COMPUTE,
     "TrainingJob.accept.metric": ("rmse",),
+    "TrainingJob.accept.argument": ("team lead",),
+    "TrainingJob.accept.address": ("http://localhost:9090",),
     "Endpoint.compute": _COMPUTE,
     "Endpoint.scale": _SCALE,
     "Endpoint.rollout.steps": ((10, 50, 100), (100,)),
     "Endpoint.rollout.gates.metric": ("p99_ms",),
+    "Endpoint.rollout.gates.argument": ("timeouts",),
+    "Endpoint.rollout.gates.address": ("http://localhost:9091",),
     "DriftMonitor.thresholds.metric": ("js_distance", "linf", "psi", "ks", "cramers_v"),
+    "DriftMonitor.thresholds.argument": ("team lead",),
+    "DriftMonitor.thresholds.address": ("http://localhost:9090",),
 }  # fmt: skip
 """Values to change a field to where its type does not say enough, or where several fields must fit together."""
 
 DETERMINED: Mapping[str, str] = {
     "DriftMonitor.baseline": "the declaration demands the job that trained what the endpoint serves",
     "DriftMonitor.thresholds.operator": "the declaration demands an upper bound",
+    **{
+        f"{check}.{field}": "the declaration leaves it to gates of a rollout"
+        for check in ("TrainingJob.accept", "DriftMonitor.thresholds")
+        for field in ("relative", "argument", "address")
+    },
 }
 """Fields that cannot differ alone: their declaration refuses every other value, for this reason."""
 
@@ -152,6 +177,11 @@ BY_THE_CORE: Mapping[str, str] = {
     "policies": "says how strictly `mlinfra check` judges",
     "budget": "is what `mlinfra cost` and the rules compare the estimate with",
     "usage": "completes the estimate by what only its user knows",
+    "accept_from": "says where promotions may come from",
+    "soak": "is a precondition of a promotion",
+    "approvals": "is a precondition of a promotion",
+    "signed_by": "is a precondition of a promotion, and checked before a release is deployed",
+    "tick_every": "says how often `mlinfra tick` is called",
     "commitments": "lowers the prices of the estimate",
 }
 """Fields of an environment that the core carries out, the same on every target."""

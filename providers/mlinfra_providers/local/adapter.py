@@ -27,10 +27,7 @@ class Local:
 
     name = "local"
     proved_against = "the real parts on Linux: Feast, MLflow, the KServe server, Envoy, supervisor, the Pulumi engine"
-    not_yet: Mapping[str, str] = {
-        "Endpoint.rollout": "a new release takes all of the traffic at once: no steps, no gates",
-        "DriftMonitor.on_drift=block-promotion": "is written down; there are no promotions yet that it could block",
-    }
+    not_yet: Mapping[str, str] = {}
     shared = False
 
     def refuse_environment(self, environment: Environment) -> Iterable[tuple[str, str, str]]:

@@ -36,7 +36,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             "scale": endpoint.scale.spec(),
             "owner": part.owner,
         },
-        outputs=["url"],
+        outputs=["url", "record"],
         options=options(links),
     )
     release = part.deployments[0].release if part.deployments else None

@@ -27,6 +27,8 @@ _REQUEST_SECONDS = 60
 _IDLE_SECONDS = 4
 # Not 5xx: an error of the model would come again, and count twice.
 _RETRY_ON = "connect-failure,refused-stream,reset,gateway-error"
+# But while a release is on trial: another one answers what it fails at, and its gates count the error all the same.
+_RETRY_ON_TRIAL = "5xx"
 # Of these the gates read latency by release: the name of the cluster would change with fail-over.
 _ACCESS_LOG = {
     "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
@@ -95,7 +97,7 @@ def clusters_file(layout: Layout, endpoint: str) -> Path:
 def routes(endpoint: str, traffic: Traffic) -> dict[str, Any]:
     """Return the discovery response with the one route of the endpoint."""
     if traffic.serving:
-        stand_ins = traffic.serving | traffic.standby
+        stand_ins = traffic.stand_ins
         action: dict[str, Any] = {
             "route": {
                 "weighted_clusters": {
@@ -105,7 +107,7 @@ def routes(endpoint: str, traffic: Traffic) -> dict[str, Any]:
                     ]
                 },
                 "timeout": f"{_REQUEST_SECONDS}s",
-                "retry_policy": _retries(),
+                "retry_policy": _retries(on_trial=traffic.trial in traffic.serving),
                 "request_mirror_policies": [
                     {
                         "cluster": _alone(release),
@@ -224,10 +226,10 @@ def _aggregate(release: str, others: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _retries() -> dict[str, Any]:
+def _retries(*, on_trial: bool) -> dict[str, Any]:
     priorities = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
     return {
-        "retry_on": _RETRY_ON,
+        "retry_on": _RETRY_ON_TRIAL if on_trial else _RETRY_ON,
         # Twice to the release that was chosen, as a broken connection alone is no reason to change it, then twice
         # to one that stands in.
         "num_retries": 3,

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from mlinfra.environment import Environment
 from mlinfra.files import read_json
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
-from mlinfra_providers.local import training_runs
+from mlinfra.rollout.record import Phase, RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.local import samples, training_runs
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.ports import HOST
@@ -32,6 +35,7 @@ from mlinfra_providers.local.unrecorded import end_unrecorded
 ARTIFACT_HEADER = "x-mlinfra-artifact"
 DRIFT_SECONDS = 600
 _JOB_FAILED = 2
+_ALL = 100
 
 
 class LocalService:
@@ -54,6 +58,7 @@ class LocalService:
                 for release, upstream in sorted(observed.upstreams.items())
             ],
             generation=observed.generation,
+            rollout=_record(router.traffic()),
         )
 
     def _served(
@@ -73,8 +78,17 @@ class LocalService:
             last_failure=failure,
         )
 
-    def shift(self, endpoint: str, weights: Mapping[str, int], generation: int) -> Serving:
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
         """Rename one file: no request that is sent after this returns sees the old split.
+
+        A release that is being rolled out stands in for nobody: it never answers more than its share.
 
         Raises:
             Refused: the generation is not newer.
@@ -85,9 +99,29 @@ class LocalService:
         missing = sorted(set(weights) - set(known.upstreams))
         if missing:
             raise MlinfraError(f"{endpoint}: no server for {', '.join(missing)}", remedy="mlinfra up deploys it beside")
-        standby = frozenset(release for release in known.serving if release not in weights)
-        router.apply(Traffic(generation, dict(weights), known.upstreams, standby=standby, release=known.release))
+        kept = rollout or _record(known)
+        trial, proved = _trial(kept), known.serving if rollout is None else _proved(rollout)
+        router.apply(
+            Traffic(
+                generation,
+                dict(weights),
+                known.upstreams,
+                mirror=dict(mirror or {}),
+                standby=(proved & frozenset(known.upstreams)) - frozenset(weights),
+                release=known.release,
+                trial=trial if weights.get(trial or "", 0) < _ALL else None,
+                rollout=kept.to_json() if kept else None,
+            )
+        )
         return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what Envoy and capture have of an endpoint's releases in a window."""
+        return samples.samples(self._layout, part, since, until)
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Keep what was true in the end, by request id; return how many were not known before."""
+        return samples.add_labels(self._layout, endpoint, labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Start the supervisor again after a reboot (every process starts with it); end what no state knows of."""
@@ -151,6 +185,20 @@ class LocalService:
             raise MlinfraError(f"{name}: {message.strip()}", remedy=remedy.strip())
         result: dict[str, Any] = json.loads((folder / "latest.json").read_text())
         return result
+
+
+def _record(traffic: Traffic | None) -> RolloutRecord | None:
+    return RolloutRecord.model_validate(traffic.rollout) if traffic and traffic.rollout else None
+
+
+def _trial(rollout: RolloutRecord | None) -> str | None:
+    return rollout.release if rollout and rollout.phase in (Phase.SHADOW, Phase.STEP) else None
+
+
+def _proved(rollout: RolloutRecord) -> frozenset[str]:
+    """Return the release that stands in without having a weight: the one before, never one that failed."""
+    failed = {failure.release for failure in rollout.failures}
+    return frozenset({rollout.previous} if rollout.previous else ()) - failed
 
 
 def _ask(port: int, endpoint: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mlinfra_providers.local.layout import segments
@@ -17,9 +17,10 @@ class Traffic:
 
     `weights` and `mirror` are whole percentages by release; weights add up to 100, or there are none, and the endpoint
     answers 503. `upstreams` are the ports of 127.0.0.1 on which the releases' servers listen. Releases that have a
-    weight stand in for each other; those of `standby` stand in as well without having one (the previous release, kept
-    warm), so that a release not yet proved, or rolled back, answers nobody. A higher `generation` is a later wish.
-    `release` is the one that was declared to serve when this was decided; a shift leaves it.
+    weight stand in for each other, but for one that is on `trial`: it never gets more than its share. Those of
+    `standby` stand in as well without having a weight (the previous release, kept warm), so that a release not yet
+    proved, or rolled back, answers nobody. A higher `generation` is a later wish. `release` is the one that was
+    declared to serve when this was decided; a shift leaves it. `rollout` is what is remembered of the rollout.
     """
 
     generation: int
@@ -28,6 +29,8 @@ class Traffic:
     mirror: Mapping[str, int] = field(default_factory=dict)
     standby: frozenset[str] = frozenset()
     release: str | None = None
+    trial: str | None = None
+    rollout: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.generation < 0:
@@ -57,7 +60,15 @@ class Traffic:
             {name: value for name, value in each.items() if name != release}
             for each in (self.weights, self.upstreams, self.mirror)
         )
-        return Traffic(self.generation, weights, upstreams, mirror, self.standby - {release}, self.release)
+        return replace(
+            self, weights=weights, upstreams=upstreams, mirror=mirror, standby=self.standby - {release},
+            trial=None if self.trial == release else self.trial,
+        )  # fmt: skip
+
+    @property
+    def stand_ins(self) -> frozenset[str]:
+        """The releases that may answer for another one."""
+        return (self.serving | self.standby) - {self.trial}
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "standby": sorted(self.standby)}

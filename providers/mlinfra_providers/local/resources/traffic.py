@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from mlinfra.problems import MlinfraError
 from mlinfra_providers.handler import Found, Properties
+from mlinfra_providers.local import ticker
 from mlinfra_providers.local.ports import HOST
 from mlinfra_providers.local.resources.local_handler import LocalHandler
 from mlinfra_providers.local.router import Router
@@ -14,12 +16,11 @@ from mlinfra_providers.local.traffic import Traffic
 
 
 class TrafficSplit(LocalHandler):
-    """Declared weights count when another release is declared to serve, or with a newer generation.
-
-    Between that, whoever shifts (a rollout, a rollback, a person) has the last word, and no `up` undoes it.
+    """The first release gets everything. After that whoever shifts (a rollout, a rollback, a person) has the last word:
+    no `up` moves a request, unless its generation is newer.
     """
 
-    outputs: ClassVar[tuple[str, ...]] = ("url",)
+    outputs: ClassVar[tuple[str, ...]] = ("url", "record")
     immutable: ClassVar[frozenset[str]] = frozenset({"environment", "endpoint"})
     kept: ClassVar[frozenset[str]] = frozenset({"weights", "generation"})
 
@@ -30,10 +31,11 @@ class TrafficSplit(LocalHandler):
         port = router.start()
         wanted = _ports(inputs["upstreams"])
         known = router.traffic() or Traffic(0)
-        weights = (_staying(known, wanted) if known.release == inputs.get("release") else {}) or inputs["weights"]
+        weights = _staying(known, wanted) or inputs["weights"]
         if (known.weights, known.upstreams) != (weights, wanted):
             self._apply(router, weights, wanted, inputs)
-        return f"{inputs['endpoint']}/traffic", {"url": f"http://{HOST}:{port}"}
+        _have_ticker(router, inputs)
+        return f"{inputs['endpoint']}/traffic", _outputs(router, port)
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
         """Return the split that is really in force, as inputs too: what serves must survive the next `up`."""
@@ -47,28 +49,39 @@ class TrafficSplit(LocalHandler):
             "weights": {release: weight for release, weight in observed.weights.items() if weight},
             "generation": observed.generation,
         }
-        return Found(found, {"url": f"http://{HOST}:{router.port}"})
+        return Found(found, _outputs(router, router.port))
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
-        """Change who is behind the endpoint; who serves stays, unless another release is declared, or it leaves."""
+        """Change who is behind the endpoint; who serves stays, unless it leaves."""
         router = self._router(new)
         port = router.start()
         wanted = _ports(new["upstreams"])
         known = router.traffic() or Traffic(0)
-        decided = old.get("release") != new.get("release") or new["generation"] > known.generation
-        weights = ({} if decided else _staying(known, wanted)) or new["weights"]
+        decided = new["generation"] > known.generation
+        weights_stay = _staying(known, wanted)
+        weights = ({} if decided else weights_stay) or new["weights"]
         leaving = {release: at for release, at in known.upstreams.items() if release not in wanted}
+        if not decided and not weights_stay and (serving := sorted(known.serving & leaving.keys())) and _by_steps(new):
+            raise MlinfraError(
+                f"{', '.join(serving)} serves {new['endpoint']} and is not declared any more",
+                remedy=f"name it as previous in environments/{new['environment']}.lock.yaml, as mlinfra promote does",
+            )
         if weights:
             self._apply(router, weights, {**leaving, **wanted}, new)
             for release in leaving:
                 router.drain(release)
         else:
             self._apply(router, weights, wanted, new)
-        return {"url": f"http://{HOST}:{port}"}
+        _have_ticker(router, new)
+        return _outputs(router, port)
 
     def delete(self, id_: str, inputs: Properties) -> None:
         """Stop Envoy; the endpoint keeps its port for the next time."""
-        self._router(inputs).stop()
+        router = self._router(inputs)
+        router.stop()
+        supervisor = Supervisor(router.layout)
+        if not any(name.startswith("router/") for name in supervisor.status()):
+            supervisor.remove_program(ticker.NAME)
 
     def _router(self, inputs: Properties) -> Router:
         return Router(self.layout(inputs), inputs["endpoint"])
@@ -76,17 +89,42 @@ class TrafficSplit(LocalHandler):
     def _apply(
         self, router: Router, weights: Mapping[str, int], upstreams: Mapping[str, int], inputs: Properties
     ) -> None:
-        known = router.traffic()
-        generation = max((known.generation if known else 0) + 1, inputs["generation"])
-        # only a release that has served may stand in for another: the declared one may not have been proved yet
-        standby = frozenset(upstreams) - frozenset(inputs["weights"]) - frozenset(weights)
-        router.apply(Traffic(generation, weights, upstreams, standby=standby, release=inputs.get("release")))
+        known = router.traffic() or Traffic(0)
+        stays = frozenset(upstreams)
+        router.apply(
+            Traffic(
+                max(known.generation + 1, inputs["generation"]),
+                weights,
+                upstreams,
+                mirror={release: share for release, share in known.mirror.items() if release in stays},
+                # only a release that has served may stand in for another: a new one may not have been proved yet
+                standby=((known.standby | known.serving) & stays) - frozenset(weights),
+                release=inputs.get("release"),
+                trial=known.trial if known.trial in stays else None,
+                rollout=known.rollout,
+            )
+        )
+
+
+def _have_ticker(router: Router, inputs: Properties) -> None:
+    if _by_steps(inputs):
+        Supervisor(router.layout).set_program(ticker.program(router.layout))
+
+
+def _by_steps(inputs: Properties) -> bool:
+    rollout = inputs.get("rollout") or {}
+    return list(rollout.get("steps", ())) != [100] or bool(rollout.get("gates"))
 
 
 def _staying(known: Traffic, wanted: Mapping[str, int]) -> Mapping[str, int]:
     """Return the split as it is, or nothing when a release of it is leaving."""
     stays = {release: weight for release, weight in known.weights.items() if weight and release in wanted}
     return stays if sum(stays.values()) == 100 else {}
+
+
+def _outputs(router: Router, port: int) -> Properties:
+    traffic = router.traffic()
+    return {"url": f"http://{HOST}:{port}", "record": dict(traffic.rollout) if traffic and traffic.rollout else None}
 
 
 def _ports(upstreams: Mapping[str, float]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
 from mlinfra.resources import Resources
+from mlinfra.rollout.record import RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
 
 TYPES = {
     "feature_stores": "acme:features:Table",
@@ -150,9 +153,24 @@ class AcmeService:
         """Return that nothing serves."""
         return Serving(endpoint, None, (), 0)
 
-    def shift(self, endpoint: str, weights: Mapping[str, int], generation: int) -> Serving:
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
         """Shift nothing."""
         return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Measure nothing."""
+        return NoData("nothing serves here")
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Keep nothing."""
+        return 0
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back."""

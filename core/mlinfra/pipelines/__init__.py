@@ -1,0 +1,1 @@
+"""Pipelines of the git hosts, written from the environments of a repository."""
