@@ -42,7 +42,7 @@ engine: $(STAMP)
 	@$(BIN)/python -m mlinfra_engine >/dev/null
 
 demo: engine
-	@$(BIN)/python tests/demo/demo.py
+	@$(BIN)/python -m tests.demo.demo
 
 test: engine
 ifdef ARGS
@@ -77,4 +77,5 @@ capture: engine
 
 clean:
 	@if [ -x $(BIN)/mlinfra ]; then for e in $(basename $(notdir $(wildcard environments/*.yaml))); do [ ! -d .mlinfra/$$e ] || $(BIN)/mlinfra down $$e || true; done; fi
+	@for e in $(filter-out %.lock,$(notdir $(wildcard .cache/demo/repository/.mlinfra/demo*))); do (cd .cache/demo/repository && $(abspath $(BIN))/mlinfra down $$e) || true; done
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
