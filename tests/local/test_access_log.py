@@ -11,7 +11,7 @@ import pytest
 from mlinfra_providers.local.access_log import Seen, read_access_log
 from mlinfra_providers.local.router import Router
 from mlinfra_providers.local.traffic import Traffic
-from tests.local.test_router import Client, Servers, router, servers, split, until
+from tests.local.routing import Client, Servers, router, servers, split, until
 
 __all__ = ["router", "servers", "split"]  # fixtures
 
