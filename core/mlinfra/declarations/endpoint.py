@@ -68,6 +68,11 @@ class Rollout(Declaration):
     keep_warm: Duration = "1d"
     label_delay: Duration | None = None
 
+    @property
+    def gradual(self) -> bool:
+        """Whether there is anything between the first request of a new release and all of them."""
+        return self.steps != (100,) or bool(self.gates) or self.shadow is not None
+
     @model_validator(mode="after")
     def _climbing(self) -> Self:
         if list(self.steps) != sorted(set(self.steps)) or self.steps[-1] != 100:

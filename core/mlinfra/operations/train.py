@@ -79,7 +79,7 @@ def _release(session: Session, part: ResolvedPart, run: Run, progress: Progress,
                 continue
             held = known.hold.model_dump() if known and known.hold else None
             place = (session.environment.name, declared.stack.name, endpoint.name)
-            before = _before(session, serving)
+            before = _before(session, serving) if _gradual(session, endpoint) else None
             store.put_newest(*place, release.digest, previous=before if before != release.digest else None, hold=held)
             made.append(release)
     return made
@@ -94,6 +94,13 @@ def _not_followed(release: Release, serving: Serving, asked: Asked) -> str | Non
     if record is not None and record.is_under_way and record.release != release.short and not asked.supersede:
         return f"waits: {record.release} is being rolled out; up --supersede replaces it"
     return None
+
+
+def _gradual(session: Session, declared: Endpoint) -> bool:
+    """Whether the endpoint, with the environment's overrides, takes a new release beside the one that serves."""
+    endpoint = session.one(Endpoint, declared.name).part
+    assert isinstance(endpoint, Endpoint)
+    return endpoint.rollout.gradual
 
 
 def _before(session: Session, serving: Serving) -> str | None:

@@ -61,7 +61,7 @@ class TrafficSplit(LocalHandler):
         weights_stay = _staying(known, wanted)
         weights = ({} if decided else weights_stay) or new["weights"]
         leaving = {release: at for release, at in known.upstreams.items() if release not in wanted}
-        if not decided and not weights_stay and (serving := sorted(known.serving & leaving.keys())) and _by_steps(new):
+        if not decided and not weights_stay and (serving := sorted(known.serving & leaving.keys())) and _gradual(new):
             raise MlinfraError(
                 f"{', '.join(serving)} serves {new['endpoint']} and is not declared any more",
                 remedy=f"name it as previous in environments/{new['environment']}.lock.yaml, as mlinfra promote does",
@@ -107,13 +107,13 @@ class TrafficSplit(LocalHandler):
 
 
 def _have_ticker(router: Router, inputs: Properties) -> None:
-    if _by_steps(inputs):
+    if _gradual(inputs):
         Supervisor(router.layout).set_program(ticker.program(router.layout))
 
 
-def _by_steps(inputs: Properties) -> bool:
+def _gradual(inputs: Properties) -> bool:
     rollout = inputs.get("rollout") or {}
-    return list(rollout.get("steps", ())) != [100] or bool(rollout.get("gates"))
+    return list(rollout.get("steps", ())) != [100] or bool(rollout.get("gates")) or bool(rollout.get("shadow"))
 
 
 def _staying(known: Traffic, wanted: Mapping[str, int]) -> Mapping[str, int]:
