@@ -167,7 +167,7 @@ def test_a_model_that_was_changed_is_refused_before_it_is_loaded(well: Repositor
     _change(well.layout.endpoint("tiny") / "models" / release / "model.joblib")
     assert serving.pid is not None
     psutil.Process(serving.pid).kill()
-    until(lambda: well.programs()[serving.name].state in ("EXITED", "FATAL"), "the server is given up")
+    until(lambda: well.status()["releases"][0]["last_failure"], "the server says why it does not start")
     [found] = well.status()["releases"]
     assert not found["healthy"]
     assert "nothing of it was loaded" in found["last_failure"]
