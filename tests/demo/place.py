@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,10 +176,13 @@ def processes() -> list[int]:
     return found
 
 
+_STARTED = time.monotonic()
+
+
 def say(part: str, title: str) -> None:
-    """Show a heading."""
+    """Show a heading, and how long the demo runs."""
     show()
-    show(("── ", "quiet"), (part, "name"), f"  {title}")
+    show(("── ", "quiet"), (part, "name"), f"  {title}", (f"  {render.seconds(time.monotonic() - _STARTED)}", "quiet"))
 
 
 def show(*pieces: Cell, indent: int = 0) -> None:

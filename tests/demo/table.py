@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mlinfra.declarations.check import Answer
 from mlinfra.repository import Repository
-from mlinfra.rollout.record import GateResult, Phase, RolloutRecord
+from mlinfra.rollout.record import GateResult, Phase, RolloutRecord, moment
 from mlinfra_cli import render
 from mlinfra_cli.render import Cell
 from tests.demo.flights import Flights
@@ -41,6 +41,11 @@ class Tried:
         """When the first request was sent that it answered, and when the last one was answered, since 1970."""
         told = self.load.of(self.release, self.began)
         return (told[0].sent, max(each.ended for each in told)) if told else (self.began, self.began)
+
+    @property
+    def back(self) -> float:
+        """The seconds from the decision to take it back until its last answer."""
+        return max(self.span[1] - moment(self.record.since).timestamp(), 0.0)
 
     @property
     def exposure(self) -> tuple[int, int]:
@@ -77,16 +82,16 @@ def show_table(load: Load, first: str, tried: Sequence[Tried], back: float) -> N
     lost = sum(not each.good for each in load.told)
     say("counted", f"{len(load.told):,} requests sent, {lost} answered by anything but 2xx or not in time")
     rows: list[list[Cell]] = [
-        [("first", "name"), first, f"{len(load.of(first)):,}", "", "", ("served before", "quiet")]
+        [("first", "name"), first, f"{len(load.of(first)):,}", "", "", "", ("served before", "quiet")]
     ]
     for each in tried:
         answered, sent = each.exposure
         start, last = each.span
-        seconds = f"{last - start:.1f}" if each.record.phase is not Phase.SERVED else f"{back:.1f}"
+        gone = back if each.record.phase is Phase.SERVED else each.back
         for number, gate in enumerate(each.record.gates):
             state = "good" if gate.answer is Answer.PASS else "bad" if gate.answer is Answer.FAIL else "quiet"
             saw = (f"{gate.gate}: {_number(gate)}", state)
-            start_of_row: list[Cell] = [""] * 5
+            start_of_row: list[Cell] = [""] * 6
             if number == 0:
                 share = f"{answered / sent:.1%}" if sent else "0 %"
                 start_of_row = [
@@ -94,12 +99,13 @@ def show_table(load: Load, first: str, tried: Sequence[Tried], back: float) -> N
                     each.release,
                     f"{len(load.of(each.release, each.began)):,}",
                     share,
-                    seconds,
+                    f"{last - start:.0f} s",
+                    f"{gone:.1f} s",
                 ]
             rows.append([*start_of_row, saw])
-    columns = ["model", "release", "answered", "exposure", "back in s", "what the gates saw"]
-    render.show(render.table(columns, rows, right=columns[2:5], indent=2))
-    show("exposure: its share of the requests from its first answer to its last", indent=2)
+    columns = ["model", "release", "answered", "exposure", "for", "back in", "what the gates saw"]
+    render.show(render.table(columns, rows, right=columns[2:6], indent=2))
+    show("exposure: its share of the requests from its first answer to its last; back: from the decision", indent=2)
 
 
 def _number(gate: GateResult) -> str:

@@ -41,6 +41,16 @@ def test_what_fails_goes_back_while_a_long_run_holds_the_environment(world: Worl
     assert told.last == world.old.short
 
 
+def test_what_a_person_starts_waits_for_a_tick_and_not_for_another_person(world: World) -> None:
+    for holder, code, said in (("mlinfra tick prod", 4, "waiting for"), ("mlinfra up prod", 1, "another run holds")):
+        with alone(Repository(world.folder), ENV, holder):
+            command = world.start("up", ENV)
+            time.sleep(2)
+        ended = command.wait()
+        assert ended.code == code, ended.said
+        assert f"{said} {holder}" in ended.said or f"{said} the lock of {ENV}: {holder}" in ended.said
+
+
 @pytest.mark.long
 def test_two_ticks_and_a_rollback_in_many_rounds(world: World) -> None:
     with load(world, ENV) as told:

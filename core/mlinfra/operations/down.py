@@ -27,7 +27,7 @@ def down(repository: Repository, name: str, progress: Progress, *, destroy_data:
         MlinfraError: another run is at work; or something could not be removed; the next `down` goes on from there.
     """
     session = Session.open(repository, name)
-    with alone(repository, name, f"mlinfra down {name}"):
+    with alone(repository, name, f"mlinfra down {name}", progress.note):
         return _down(session, progress, destroy_data=destroy_data)
 
 

@@ -75,7 +75,7 @@ def promote(repository: Repository, wish: Wish, say: Callable[[str], None]) -> P
             "there is no remote to push a branch to",
             remedy="--direct commits to the branch that is checked out; or git remote add origin URL",
         )
-    with alone(repository, wish.target, f"mlinfra promote {wish.stack}"):
+    with alone(repository, wish.target, f"mlinfra promote {wish.stack}", say):
         return _promote(repository, git, wish, say, remote=False)
 
 

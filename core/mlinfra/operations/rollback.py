@@ -100,7 +100,7 @@ def rollback(repository: Repository, name: str, wish: Wish, progress: Progress) 
     pins = {item.part.part.name: _swapped(session, item, hold) for item in planned}
     not_done: list[str] = []
     try:
-        with alone(repository, name, f"mlinfra rollback {name}"):
+        with alone(repository, name, f"mlinfra rollback {name}", progress.note):
             done = _follow(session, pins, done, wish, progress, started)
     except MlinfraError as error:
         if not all(item.warm for item in done):

@@ -78,7 +78,7 @@ def up(
     session = Session.open(repository, name)
     if kept is not None and plan_file is not None:
         refuse_if_changed(kept, plan_of(session), plan_file)
-    with alone(repository, name, f"mlinfra up {name}"):
+    with alone(repository, name, f"mlinfra up {name}", progress.note):
         return make_true(session, progress, asked or Asked(), again=again, refresh=refresh, started=started)
 
 
