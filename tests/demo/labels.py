@@ -13,7 +13,7 @@ from tests.demo.flights import Flights
 from tests.demo.load import Load
 from tests.demo.place import FOLDER, HERE, MLINFRA
 
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 
 
 class Labels:

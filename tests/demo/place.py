@@ -71,6 +71,11 @@ def git(*arguments: str) -> str:
 def merge(commit: str) -> None:
     """Do what a reviewer's click does: bring a commit to main, here and in the remote."""
     git("push", "--quiet", "origin", f"{commit}:main")
+    pull()
+
+
+def pull() -> None:
+    """Bring main here."""
     git("pull", "--quiet", "--ff-only", "origin", "main")
 
 

@@ -19,24 +19,18 @@ FLUSH_SECONDS = 12.0
 """Captured rows become Parquet every 10 seconds."""
 
 
-def send_winter(url: str, flights: Flights) -> list[str]:
-    """Send samples of January to March, and wait until they can be measured; return their windows."""
+def drift(url: str, environment: str, flights: Flights) -> Iterator[tuple[bool, str]]:
+    """Send samples of January to March, then one of July; yield whether the monitor tells them apart."""
     windows = [_window(url, bodies, _now) for bodies in flights.winter]
-    time.sleep(FLUSH_SECONDS)
-    return windows
-
-
-def drift(url: str, environment: str, flights: Flights, windows: Sequence[str]) -> Iterator[tuple[bool, str]]:
-    """Send a sample of July; yield whether the monitor tells it from those of January to March."""
     july = _window(url, flights.july, _next_second)
-    verdicts = [_measured(environment, span)["verdict"] for span in windows]
     time.sleep(FLUSH_SECONDS)
-    result = _measured(environment, july)
+    verdicts = [_measured(environment, span)["verdict"] for span in windows]
     quiet, samples = verdicts.count("ok"), len(windows)
     yield (
         quiet == samples,
         f"no drift in {quiet} of {samples} samples of January to March, {WINDOW_ROWS:,} flights each",
     )
+    result = _measured(environment, july)
     drifted = [column["column"] for column in result["columns"] if column["verdict"] == "drift"]
     yield result["verdict"] == "drift", f"July: {result['verdict']} in {', '.join(drifted) or 'no column'}"
 
