@@ -7,19 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LOAD_FLIGHTS, WINDOW_ROWS, RESAMPLES = 20_000, 2000, 5
+LOAD_FLIGHTS, WINDOW_ROWS, RESAMPLES = 15_000, 2000, 4
 
 Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Flights:
-    """Bodies of requests, one flight each; `late` says what became of those of April (1: late), in their order."""
+    """Flights of April, one body each; `late` says what became of them (1: late), in their order."""
 
     april: Sequence[Body]
     late: Sequence[int]
-    winter: Sequence[Sequence[Body]]
-    july: Sequence[Body]
 
     @classmethod
     def read(cls) -> Flights:
@@ -28,17 +26,26 @@ class Flights:
 
         # in no order: flights of one hour share their weather, and releases are compared over different minutes
         april = _shuffled(list(replay.requests([4], LOAD_FLIGHTS)))
-        shuffled = _shuffled(list(replay.requests([1, 2, 3], RESAMPLES * WINDOW_ROWS, seed=1)))
         table = data.flights()
         moments = table["event_timestamp"].dt.strftime("%Y-%m-%dT%H:%MZ")
         names = moments + "-" + table["origin"] + "-" + table["carrier"] + "-" + table["flight"].astype(str)
         known = dict(zip(names, table["late"], strict=True))
-        return cls(
-            april=april,
-            late=[int(known[body["id"]]) for body in april],
-            winter=[shuffled[start : start + WINDOW_ROWS] for start in range(0, len(shuffled), WINDOW_ROWS)],
-            july=list(replay.requests([7], WINDOW_ROWS)),
-        )
+        return cls(april=april, late=[int(known[body["id"]]) for body in april])
+
+
+def winter() -> list[list[Body]]:
+    """Return samples of January to March, with no flight twice."""
+    from stacks.flight_delay import replay
+
+    shuffled = _shuffled(list(replay.requests([1, 2, 3], RESAMPLES * WINDOW_ROWS, seed=1)))
+    return [shuffled[start : start + WINDOW_ROWS] for start in range(0, len(shuffled), WINDOW_ROWS)]
+
+
+def july() -> list[Body]:
+    """Return a sample of July."""
+    from stacks.flight_delay import replay
+
+    return list(replay.requests([7], WINDOW_ROWS))
 
 
 def _shuffled(bodies: list[Body]) -> list[Body]:

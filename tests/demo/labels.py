@@ -1,27 +1,24 @@
-"""What became of each flight, told to prod a while after the request: as late as labels are."""
+"""What became of each flight, told to an endpoint a while after the request: as late as labels are."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 import threading
 import time
 from types import TracebackType
 from typing import Self
 
+from mlinfra.adapters import Service
 from tests.demo.flights import Flights
 from tests.demo.load import Load
-from tests.demo.place import FOLDER, HERE, MLINFRA
 
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 1.0
 
 
 class Labels:
-    """Gives an environment the label of each answered request, `delay` seconds after the answer."""
+    """Gives an endpoint the label of each answered request, `delay` seconds after the answer."""
 
-    def __init__(self, load: Load, flights: Flights, environment: str, delay: float) -> None:
-        self.given = 0
-        self._load, self._flights, self._environment, self._delay = load, flights, environment, delay
+    def __init__(self, load: Load, flights: Flights, service: Service, endpoint: str, delay: float) -> None:
+        self._load, self._flights, self._service, self._endpoint, self._delay = load, flights, service, endpoint, delay
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._give_all, daemon=True)
 
@@ -46,14 +43,6 @@ class Labels:
             last = first
             while last < len(told) and told[last].ended <= old:
                 last += 1
-            if last > first and self._give([(each.id, self._flights.late[each.flight]) for each in told[first:last]]):
-                self.given += last - first
-                first = last
-
-    def _give(self, labels: list[tuple[str, int]]) -> bool:
-        file = FOLDER / "labels.jsonl"
-        file.write_text("".join(json.dumps({"request_id": name, "label": label}) + "\n" for name, label in labels))
-        done = subprocess.run(
-            [MLINFRA, "labels", "add", self._environment, str(file)], cwd=HERE, capture_output=True, check=False
-        )
-        return done.returncode == 0
+            if labels := {each.id: float(self._flights.late[each.flight]) for each in told[first:last]}:
+                self._service.add_labels(self._endpoint, labels)
+            first = last

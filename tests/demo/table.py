@@ -14,7 +14,7 @@ from tests.demo.flights import Flights
 from tests.demo.load import Load
 from tests.demo.place import say, show
 
-FIRST_STEP = 10
+STEPS = (10, 50, 100)
 CHANCE = 5
 """So many standard deviations above its step would be no chance any more."""
 
@@ -57,14 +57,14 @@ class Tried:
     def stopped_by(self, metric: str) -> bool:
         """Whether this gate stopped it at its first step, and it never had more."""
         answered, sent = self.exposure
-        share = FIRST_STEP / 100
+        share = STEPS[0] / 100
         most = sent * share + CHANCE * (sent * share * (1 - share)) ** 0.5
         gate = self.failed
         return (
             self.record.phase is Phase.FAILED
             and gate is not None
             and gate.gate.startswith(metric)
-            and max(self.shares, default=0) <= FIRST_STEP
+            and max(self.shares, default=0) <= STEPS[0]
             and answered <= most
         )
 
@@ -74,7 +74,7 @@ class Tried:
         if self.record.phase is Phase.SERVED:
             return f"serves everything {last - first:.0f} s after its first answer"
         by = f"{gate.gate}, {_number(gate)}" if gate else "nothing"
-        return f"{self.record.phase.value} at {max(self.shares, default=0)} %, stopped by {by}"
+        return f"{self.record.phase.value} at {STEPS[self.record.step]} %, stopped by {by}"
 
 
 def show_table(load: Load, first: str, tried: Sequence[Tried], back: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.demo.flights import WINDOW_ROWS, Flights
+from tests.demo import flights
 from tests.demo.place import HERE, MLINFRA
 
 BATCH_ROWS = 500
@@ -19,16 +19,16 @@ FLUSH_SECONDS = 12.0
 """Captured rows become Parquet every 10 seconds."""
 
 
-def drift(url: str, environment: str, flights: Flights) -> Iterator[tuple[bool, str]]:
+def drift(url: str, environment: str) -> Iterator[tuple[bool, str]]:
     """Send samples of January to March, then one of July; yield whether the monitor tells them apart."""
-    windows = [_window(url, bodies, _now) for bodies in flights.winter]
-    july = _window(url, flights.july, _next_second)
+    windows = [_window(url, bodies, _now) for bodies in flights.winter()]
+    july = _window(url, flights.july(), _next_second)
     time.sleep(FLUSH_SECONDS)
     verdicts = [_measured(environment, span)["verdict"] for span in windows]
     quiet, samples = verdicts.count("ok"), len(windows)
     yield (
         quiet == samples,
-        f"no drift in {quiet} of {samples} samples of January to March, {WINDOW_ROWS:,} flights each",
+        f"no drift in {quiet} of {samples} samples of January to March, {flights.WINDOW_ROWS:,} flights each",
     )
     result = _measured(environment, july)
     drifted = [column["column"] for column in result["columns"] if column["verdict"] == "drift"]
