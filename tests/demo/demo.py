@@ -164,6 +164,7 @@ def trained() -> tuple[bool, str]:
 def train(variant: str) -> place.Job:
     """Begin to train another model in dev, beside what goes on."""
     declare_variant(variant)
+    show(f"in {DEV} a {variant} model is declared", indent=2)
     return beside("up", DEV)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shlex
 import shutil
 import signal
 import subprocess
@@ -128,7 +129,7 @@ _started: list[subprocess.Popen[str]] = []
 def run(*arguments: str, quiet: bool = False, codes: Sequence[int] = (0,)) -> str:
     """Run mlinfra as a user would; its output is shown, or with `quiet` what is no progress is returned."""
     if not quiet:
-        show((f"$ mlinfra {' '.join(arguments)}", "name"))
+        show((f"$ {shlex.join(('mlinfra', *arguments))}", "name"))
     # Ctrl-C reaches the command too, which ends what it has begun; to end before would kill it
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
