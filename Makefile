@@ -15,7 +15,7 @@ export UV_SYSTEM_CERTS ?= true
 .PHONY: help demo test test-long mutate lint bench docs capture clean engine
 help:
 	@echo "make demo       set up, run the main job on real data, take it down (KEEP=1 keeps it)"
-	@echo "make test       set up and run the tests; ARGS='tests/core -k name' runs some, without coverage"
+	@echo "make test       set up and run the tests; ARGS='tests/core -k name' runs some, one by one"
 	@echo "make test-long  the slowest scenarios"
 	@echo "make mutate     changes each policy rule in each place: its examples must see it"
 	@echo "make lint       ruff and mypy"
@@ -48,10 +48,9 @@ test: engine
 ifdef ARGS
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 else
-	@$(BIN)/python -m coverage erase
 	@# real processes on a crowded machine: what fails is run once more, and is shown as RERUN
-	@$(BIN)/python -m coverage run -m pytest -m 'not long' --reruns 1 --reruns-delay 3 -rR
-	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m pytest -m 'not long' -n auto --maxprocesses 4 --dist loadfile --cov --cov-report= \
+		--reruns 1 --reruns-delay 3 -rR
 	@$(BIN)/python -m coverage report --skip-covered --skip-empty | tail -n 40
 endif
 

@@ -86,8 +86,12 @@ def test_wrong_use_exits_2(run: Run, arguments: list[str], said: str) -> None:
 
 
 def test_completion_is_printed_for_a_shell() -> None:
+    # which shell it is, is asked of the processes above
     done = subprocess.run(
-        [sys.executable, "-m", "mlinfra_cli", "--show-completion", "bash"], capture_output=True, text=True, check=False
+        ["bash", "-c", f"{sys.executable} -m mlinfra_cli --show-completion; exit $?"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "_MLINFRA_COMPLETE" in done.stdout
