@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mlinfra.rollout.reconcile import Stop, Wait
-from mlinfra.rollout.record import GateResult, Phase, RolloutRecord
+from mlinfra.rollout.record import GateResult, Phase, RolloutRecord, shown, stamp
 from mlinfra_cli import render
 from mlinfra_cli.render import Cell, text
 
@@ -57,13 +57,13 @@ def rollout_lines(record: RolloutRecord, every: str) -> list[list[Cell]]:
         return []
     lines: list[list[Cell]] = [[("rollout ", "quiet"), (record.release, "name"), f" {record.phase.value}"]]
     if record.phase in (Phase.STEP, Phase.SHADOW):
-        lines[0].append(f" {record.step + 1} since {record.since}, watched until {record.until}")
-        bound = f"goes back by itself without data at {record.deadline}; somebody looks every {every}"
+        lines[0].append(f" {record.step + 1} since {shown(record.since)}, watched until {shown(record.until)}")
+        bound = f"goes back by itself without data at {shown(record.deadline)}; somebody looks every {every}"
         lines.append([(bound, "quiet")])
     if record.paused:
         lines.append([("paused: ", "attention"), record.paused])
     for failure in record.failures:
-        lines.append([("failed ", "bad"), f"{failure.release} {failure.reason} ({failure.at})"])
+        lines.append([("failed ", "bad"), f"{failure.release} {failure.reason} ({shown(failure.at)})"])
     lines += [_gate(gate) for gate in record.gates]
     return lines
 
@@ -79,4 +79,4 @@ def _gate(gate: GateResult) -> list[Cell]:
 
 
 def _until(wait: Wait) -> str:
-    return f", until {wait.until.astimezone():%Y-%m-%d %H:%M:%S %Z}" if wait.until else ""
+    return f", until {shown(stamp(wait.until))}" if wait.until else ""

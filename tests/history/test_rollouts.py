@@ -8,7 +8,7 @@ from typing import Any
 from mlinfra.declarations.check import Answer
 from mlinfra.history.events import Outcome
 from mlinfra.history.rollouts import Kept, records_in, rollouts
-from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, stamp
+from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, shown, stamp
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def test_a_rollout_that_served() -> None:
 
 def test_the_newest_record_of_a_rollout_counts() -> None:
     going_on = kept("b", Phase.STEP, 0, previous="a", until=at(5))
-    assert [event.why for event in rollouts([going_on])] == [f"step 1, watched until {at(5)}"]
+    assert [event.why for event in rollouts([going_on])] == [f"step 1, watched until {shown(at(5))}"]
     [event] = rollouts([going_on, kept("b", Phase.SERVED, 0, previous="a", verified=at(15))])
     assert (event.outcome, event.why) == (Outcome.SERVED, "")
 

@@ -15,7 +15,7 @@ EXAMPLES = (
 def command(environment: EnvironmentName, as_json: AsJson = False) -> None:
     """Show what really serves, asked of the target.
 
-    Exit code 1 when an endpoint does not serve what is wanted.
+    Exit code 1 when an endpoint does not serve what is wanted, 4 when that is being rolled out.
     """
     from mlinfra.operations.status import status
     from mlinfra.repository import Repository
@@ -28,5 +28,6 @@ def command(environment: EnvironmentName, as_json: AsJson = False) -> None:
         from mlinfra_cli.views import show_status
 
         show_status(found)
-    if not all(item.as_wanted for item in found.endpoints):
-        raise typer.Exit(1)
+    missing = [item for item in found.endpoints if not item.as_wanted]
+    if missing:
+        raise typer.Exit(4 if all(item.on_its_way for item in missing) else 1)

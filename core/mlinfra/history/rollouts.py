@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mlinfra.declarations.check import Answer
 from mlinfra.history.events import Event, Kind, Outcome, between, in_order, same_release
-from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, moment
+from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, moment, shown
 
 _OUTCOMES = {
     Phase.SHADOW: Outcome.WAITING,
@@ -143,7 +143,7 @@ def _waits_for(record: RolloutRecord) -> str:
     if record.paused:
         return f"paused: {record.paused}"
     where = "copies of requests" if record.phase is Phase.SHADOW else f"step {record.step + 1}"
-    return where + (f", watched until {record.until}" if record.until else "")
+    return where + (f", watched until {shown(record.until)}" if record.until else "")
 
 
 def _failed(gates: Iterable[GateResult]) -> str:

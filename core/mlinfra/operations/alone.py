@@ -16,7 +16,6 @@ from typing import TextIO
 from mlinfra.problems import MlinfraError
 from mlinfra.repository import Repository
 
-
 _TICK = "mlinfra tick"
 _TICK_SECONDS = 60.0
 """What a tick records takes seconds, and nobody started it by hand: it is worth waiting for."""

@@ -12,6 +12,7 @@ from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError, WrongUse
 from mlinfra.repository import Repository
 from mlinfra.rollout.reconcile import Shift, Situation, approved, finished, mirror_of, paused, step_of, watched_anew
+from mlinfra.rollout.record import shown
 
 
 class Decision(StrEnum):
@@ -60,4 +61,6 @@ def _shift(it: Situation, decision: Decision, why: str) -> Shift:
         return Shift(it.weights, paused(it, record, why), f"paused by {why}", mirror_of(record))
     # with the share of its step, also where somebody took some of it by hand
     changed = watched_anew(it, record)
-    return Shift(step_of(it.declared, record), changed, f"goes on, watched until {changed.until}", mirror_of(record))
+    return Shift(
+        step_of(it.declared, record), changed, f"goes on, watched until {shown(changed.until)}", mirror_of(record)
+    )

@@ -71,6 +71,7 @@ def promote(repository: Repository, wish: Wish, say: Callable[[str], None]) -> P
     if git.remote() is not None:
         return _promote(repository, git, wish, say, remote=True)
     if not wish.direct:
+        prepare(repository, wish)  # what is wrong besides comes first
         raise Refused(
             "there is no remote to push a branch to",
             remedy="--direct commits to the branch that is checked out; or git remote add origin URL",

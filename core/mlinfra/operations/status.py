@@ -29,6 +29,14 @@ class EndpointStatus:
         return [item.release for item in with_traffic] == wanted and all(item.healthy for item in with_traffic)
 
     @property
+    def on_its_way(self) -> bool:
+        """Whether the wanted release is being rolled out, and all that get requests are healthy."""
+        record = self.serving.rollout
+        if record is None or self.wanted is None or not record.is_under_way:
+            return False
+        return self.serves and record.release == self.wanted.short
+
+    @property
     def serves(self) -> bool:
         """Whether all releases that get requests are healthy, whoever gave them to these; nothing is wanted: True."""
         with_traffic = [item for item in self.serving.releases if item.weight > 0]

@@ -17,6 +17,7 @@ from mlinfra.operations.rollout import Asked
 from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError
 from mlinfra.releases import Identity, Provenance, Release, Runtime
+from mlinfra.rollout.record import shown
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _not_followed(release: Release, serving: Serving, asked: Asked) -> str | Non
     record = serving.rollout
     failure = record.failure(release.short) if record else None
     if failure is not None and not asked.retry:
-        return f"{failure.reason} ({failure.at}), and is not tried again; up --retry does"
+        return f"{failure.reason} ({shown(failure.at)}), and is not tried again; up --retry does"
     if record is not None and record.is_under_way and record.release != release.short and not asked.supersede:
         return f"waits: {record.release} is being rolled out; up --supersede replaces it"
     return None

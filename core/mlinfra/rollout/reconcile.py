@@ -15,7 +15,7 @@ from mlinfra.declarations.check import Answer
 from mlinfra.declarations.endpoint import Rollout
 from mlinfra.durations import seconds
 from mlinfra.releases import Hold
-from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, moment, stamp
+from mlinfra.rollout.record import Failure, GateResult, Phase, RolloutRecord, moment, shown, stamp
 
 ALL = 100
 HEALTHY = "healthy"
@@ -99,7 +99,7 @@ def due(it: Situation) -> Due:
         return _first(it, wanted)
     under_way = record is not None and record.is_under_way
     if it.hold is not None and (it.weights != {wanted: ALL} or under_way):
-        return Stop(f"held by {it.hold.owner} since {it.hold.since}: {it.hold.reason}", failed=False)
+        return Stop(f"held by {it.hold.owner} since {shown(it.hold.since)}: {it.hold.reason}", failed=False)
     if record is not None and under_way and record.release == wanted:
         return _continued(it, record)
     if record is not None and under_way:
@@ -110,7 +110,7 @@ def due(it: Situation) -> Due:
                 {record.previous or "": ALL}, record, f"{wanted} {failure.reason}, and had requests: put right"
             )
         return Stop(
-            f"{wanted} {failure.reason} ({failure.at}); it is not tried again by itself", failed=True,
+            f"{wanted} {failure.reason} ({shown(failure.at)}); it is not tried again by itself", failed=True,
             remedy="up --retry tries it again; mlinfra promote brings another one",
         )  # fmt: skip
     if it.weights == {wanted: ALL}:
@@ -267,7 +267,7 @@ def _continued(it: Situation, record: RolloutRecord) -> Due:
     if record.paused:
         if it.now >= deadline:
             return back(it, seen, f"was paused until its deadline ({record.paused})", Phase.FAILED)
-        return Wait(f"paused: {record.paused}; goes back at {record.deadline}", deadline, seen)
+        return Wait(f"paused: {record.paused}; goes back at its deadline", deadline, seen)
     if it.now < moment(record.until):
         share = it.weights.get(record.release, 0)
         return Wait(f"{record.release} is watched at {share} %", moment(record.until), seen)
@@ -275,7 +275,7 @@ def _continued(it: Situation, record: RolloutRecord) -> Due:
     if silent := [item for item in results if item.answer is Answer.NO_DATA and (not shadow or item.gate == HEALTHY)]:
         if it.now >= deadline:
             return back(it, seen, f"had no data for {_told(silent[0])}", Phase.FAILED)
-        return Wait(f"no data for {_told(silent[0])}; goes back at {record.deadline}", deadline, seen)
+        return Wait(f"no data for {_told(silent[0])}; goes back at its deadline", deadline, seen)
     return _passed(it, seen)
 
 

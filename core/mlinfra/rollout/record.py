@@ -102,6 +102,11 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def shown(text: str | None) -> str:
+    """Return a time that a record names as people read it: `2026-11-22 15:12:15 UTC`."""
+    return f"{moment(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else "an unknown time"
+
+
 def stamp(time: datetime) -> str:
     """Return how a record names a time."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds")
