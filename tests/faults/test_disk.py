@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -24,10 +25,17 @@ class Disk:
     folder: Path
 
     def fill(self, *, leaving: int = 0) -> None:
-        """Take all the room but `leaving` bytes."""
+        """Take all the room but `leaving` bytes, and what others write meanwhile."""
         with (self.folder / "filler").open("wb") as file:
-            free = shutil.disk_usage(self.folder).free - leaving
-            os.posix_fallocate(file.fileno(), 0, free)
+
+            def filled() -> bool:
+                file.truncate(0)
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free - leaving)
+                    return True
+                return False
+
+            until(filled, "a full disk")
 
     def empty(self) -> None:
         """Give it back."""
