@@ -31,7 +31,7 @@ from tests.demo.watching import drift
 
 STACK, ENDPOINT = "flight-delay", "flight-delay"
 DEV, STAGING, PROD = place.ENVIRONMENTS
-RATE, COMPARED = 40.0, 100
+RATE, COMPARED = 50.0, 100
 ACCEPTED_AUC = 0.68
 LABEL_SECONDS = 20.0
 LOOKED_SECONDS = 0.5
@@ -83,18 +83,17 @@ def story() -> Checks:
     first = promote(DEV, PROD)
     second_model = train("better")
     run("up", PROD, quiet=True)
+    second_model.ended()
+    staging.ended()
+    second = promote(DEV, STAGING)
+    run("up", STAGING, quiet=True)
+    promote(STAGING, PROD, quiet=False)
     with (
         Load(url(PROD), flights.april, RATE) as load,
         Labels(load, flights, _service(PROD), ENDPOINT, LABEL_SECONDS),
     ):
-        show(f"{RATE:.0f} real flights of April a second go to {PROD} from now on", indent=2)
-        second_model.ended()
-        staging.ended()
-        second = promote(DEV, STAGING)
-        run("up", STAGING, quiet=True)
-        promote(STAGING, PROD, quiet=False)
-
         say("3 of 5", "roll it out: 10, 50, 100 %, watched by gates")
+        show(f"{RATE:.0f} real flights of April a second go to {PROD} from now on", indent=2)
         good = rolled_out("second", second, load, lambda: drift(url(STAGING), STAGING))
         yield good.record.phase is Phase.SERVED, f"second model {second}: {good.told()}"
         yield from good.found
@@ -186,11 +185,11 @@ def promote(source: str, target: str, *, quiet: bool = True) -> str:
 def rolled_out(name: str, release: str, load: Load, beside: Callable[[], Checks] = lambda: iter(())) -> Tried:
     """Roll a release out in prod, and watch it until it serves everything, or nothing.
 
-    While gates watch there is time to train the next model, and to do something `beside`.
+    The next model is trained meanwhile, and while gates watch something may be done `beside`.
     """
     began = time.time()
-    run("up", PROD, quiet=True, codes=(0, 1, 4))
     later = [train(following) for before, following in pairwise(("second", *BAD)) if before == name]
+    run("up", PROD, quiet=True, codes=(0, 1, 4))
     with ThreadPoolExecutor(1) as pool:
         doing = pool.submit(lambda: list(beside()))
         record, shares = watched(release)

@@ -111,8 +111,12 @@ def show_table(load: Load, first: str, tried: Sequence[Tried], back: float) -> N
 def _number(gate: GateResult) -> str:
     if gate.measured is None:
         return gate.answer.value
-    against = "" if gate.against is None else f" beside {gate.against:.3g}"
-    return f"{gate.measured:.3g}{against}"
+    against = "" if gate.against is None else f" beside {_short(gate.against)}"
+    return f"{_short(gate.measured)}{against}"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def equal_to_model(

@@ -29,7 +29,7 @@ def test_everything_is_as_it_must_be() -> None:
     assert re.search(r"[\d,]+ requests sent, 0 answered by anything but 2xx or not in time", counted), counted
     for model in ("first", "second", "wrong", "slow", "failing"):
         assert re.search(rf"^  {model} +[0-9a-f]{{12}} +[\d,]+", counted, re.MULTILINE), counted
-    for gate in ("p95_ms <= 2 * serving", "error_rate <= 0.01", "accuracy >= 0.85 * serving"):
+    for gate in ("p95_ms <= 250", "error_rate <= 0.01", "accuracy >= 0.85 * serving"):
         assert counted.count(gate) == 4, counted
     assert _git_status() == before
 

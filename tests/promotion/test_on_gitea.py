@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tenacity import Retrying, stop_after_delay, wait_fixed
 from typer.testing import Result
 
 from tests.hosts.conftest import WRITES, alone, gitea
@@ -19,17 +21,22 @@ __all__ = ["alone", "gitea"]
 pytestmark = pytest.mark.timeout(1800)  # where Gitea is built first
 
 Run = Callable[..., Result]
-PLACE = "ada/promoted"
 
 
 @pytest.fixture
-def hosted(world: World, gitea: Server, monkeypatch: pytest.MonkeyPatch) -> World:
+def place() -> str:
+    """The repository's name on the host: another one each time that the test is run."""
+    return f"ada/promoted{time.monotonic_ns()}"
+
+
+@pytest.fixture
+def hosted(world: World, gitea: Server, place: str, monkeypatch: pytest.MonkeyPatch) -> World:
     """The platform on the host: ada promotes, bob reviews, prod wants one approval."""
-    gitea.call("ada", "POST", "user/repos", {"name": "promoted", "default_branch": "main"})
-    gitea.call("ada", "PUT", f"repos/{PLACE}/collaborators/bob", {"permission": "write"})
+    gitea.call("ada", "POST", "user/repos", {"name": place.partition("/")[2], "default_branch": "main"})
+    gitea.call("ada", "PUT", f"repos/{place}/collaborators/bob", {"permission": "write"})
     world.environment("prod", "accept_from: [staging]", "approvals: 1")
     world.start(remote=False)
-    world.git("remote", "add", "origin", f"{gitea.url.replace('://', f'://ada:{PASSWORD}@')}/{PLACE}.git")
+    world.git("remote", "add", "origin", f"{gitea.url.replace('://', f'://ada:{PASSWORD}@')}/{place}.git")
     world.git("push", "-q", "origin", "main")
     for name, value in (("GITEA_URL", gitea.url), ("GITEA_TOKEN", gitea.token("ada", *WRITES))):
         monkeypatch.setenv(name, value)
@@ -43,9 +50,9 @@ def promote(run: Run, code: int) -> Any:
     return json.loads(result.stdout)
 
 
-def test_from_the_command_to_the_merge(hosted: World, run: Run, gitea: Server) -> None:
+def test_from_the_command_to_the_merge(hosted: World, run: Run, gitea: Server, place: str) -> None:
     def call(user: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        return gitea.call(user, method, f"repos/{PLACE}/{path}", body)
+        return gitea.call(user, method, f"repos/{place}/{path}", body)
 
     first = promote(run, 4)["delivered"]
     number = first["pull_request"]["number"]
@@ -62,7 +69,10 @@ def test_from_the_command_to_the_merge(hosted: World, run: Run, gitea: Server) -
     assert "✓ all met" in edited["body"]
     assert call("ada", "GET", f"commits/{first['commit']}/status")["state"] == "success"
 
-    call("bob", "POST", f"pulls/{number}/merge", {"Do": "merge", "head_commit_id": first["commit"]})
+    # Gitea says 405 while it still looks whether the request can be merged
+    for attempt in Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True):
+        with attempt:
+            call("bob", "POST", f"pulls/{number}/merge", {"Do": "merge", "head_commit_id": first["commit"]})
     subprocess.run(["git", "-C", str(hosted.root), "pull", "-q", "--ff-only", "origin", "main"], check=True)
     assert second["moves"][0]["release"] in (hosted.root / LOCK).read_text()
     assert promote(run, 0)["delivered"] is None
