@@ -192,3 +192,25 @@ ENVIRONMENT: Mapping[str, tuple[Any, Any]] = {
     "webhook": ("https://hooks.example.com/drift", "https://other.example.com/drift"),
 }
 """Fields of an environment that an adapter must carry out, with two values each."""
+
+PLACE: Mapping[str, tuple[Any, Any]] = {
+    "account": ("111122223333", "444455556666"),
+    "region": ("eu-west-1", "eu-central-1"),
+    "resource_group": ("group", "other-group"),
+    "workspace": ("workspace", "other-workspace"),
+    "namespace": ("namespace", "other-namespace"),
+    "context": ("cluster", "other-cluster"),
+    "network": (
+        {"vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"], "security_groups": ["sg-1"]},
+        {"vpc": "vpc-2", "subnets": ["subnet-3", "subnet-4"], "security_groups": ["sg-2"]},
+    ),
+    "encryption": ({"key": "alias/one"}, {"key": "alias/other"}),
+    "images": (
+        {"serving": f"registry/serving@sha256:{'1' * 64}", "training": f"registry/training@sha256:{'1' * 64}"},
+        {"serving": f"registry/serving@sha256:{'2' * 64}", "training": f"registry/training@sha256:{'2' * 64}"},
+    ),
+    "bucket": ("contract-data", "other-data"),
+    "tags": ({"cost-center": "one"}, {"cost-center": "other"}),
+}
+"""Fields of an environment that only some targets have, with two values each for those that refuse them; a target that
+has one brings its own values (`Adapter.place`)."""
