@@ -7,6 +7,7 @@ shows what it does with the others. In the full ones the fields differ from thei
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlinfra.declarations.check import auc, error_rate, js_divergence, p95_ms, prometheus, serving
@@ -63,6 +64,21 @@ SMALL: Mapping[type[Part], Part] = {
     ),
 }
 
+_ROLLOUT = Rollout(
+    steps=[50, 100],
+    bake="10m",
+    gates=[
+        p95_ms() <= 50,
+        error_rate() <= 1.5 * serving(),
+        auc() >= 0.6,
+        prometheus("errors", url="http://localhost:9090") <= 0.01,
+    ],
+    min_samples=200,
+    patience="20m",
+    keep_warm="12h",
+    label_delay="5m",
+)
+
 FULL: Mapping[type[Part], tuple[Part, ...]] = {
     FeatureStore: (
         FeatureStore(
@@ -102,22 +118,10 @@ FULL: Mapping[type[Part], tuple[Part, ...]] = {
             compute=Compute(cpus=2, memory_gib=4),
             scale=Scale(min=2, max=4, target_rps=50),
             capture=Capture(percent=20),
-            rollout=Rollout(
-                steps=[50, 100],
-                bake="10m",
-                gates=[
-                    p95_ms() <= 50,
-                    error_rate() <= 1.5 * serving(),
-                    auc() >= 0.6,
-                    prometheus("errors", url="http://localhost:9090") <= 0.01,
-                ],
-                min_samples=200,
-                patience="20m",
-                shadow="5m",
-                keep_warm="12h",
-                label_delay="5m",
-            ),
+            rollout=replace(_ROLLOUT, shadow="5m"),
         ),
+        # a target without copies of requests says what it does with the rest
+        Endpoint(NAME, model=MODEL, runtime="sklearn", rollout=_ROLLOUT),
     ),
     DriftMonitor: (
         DriftMonitor(
