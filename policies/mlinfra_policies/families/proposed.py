@@ -82,8 +82,14 @@ def mirror_ends(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
 
 @decides("ADD-03", CONFIGURATION)
 def variants_have_traffic(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """A variant with weight 0 keeps no instance; the weight is 1 where nothing is said."""
+    """A variant with weight 0 keeps no instance; the weight is 1 where nothing is said.
+
+    Where a resource of its own splits the traffic, the first weight says nothing of it.
+    """
+    split = {name for each in inspection.of("mlinfra:*:Traffic") for name in at(each.inputs, "variants").value or ()}
     for variant in every(resource.inputs, "productionVariants[]"):
+        if at(variant, "variantName").value in split:
+            continue
         weight = at(variant, "initialVariantWeight")
         kept = _kept(variant)
         if weight.unknown and kept != 0:
