@@ -34,7 +34,9 @@ def show_plan(plan: Plan, *, details: bool) -> None:
     how = "as the engine previews it" if plan.engine else "offline"
     render.show(text(("plan for ", ""), (environment.name, "name"), f" on {environment.target}, {how}"))
     if plan.unread:
-        render.show(text((plan.unread, "attention")), text(("so everything is compared with nothing, and looks new", "")))
+        render.show(
+            text((plan.unread, "attention")), text(("so everything is compared with nothing, and looks new", ""))
+        )
     touched = {
         key: found
         for key, changes in plan.by_part().items()

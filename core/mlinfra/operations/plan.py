@@ -104,7 +104,8 @@ class Plan:
 def plan(repository: Repository, name: str, *, engine: bool = False, say: Callable[[str], None] | None = None) -> Plan:
     """Return the plan of an environment; offline (no engine, no network, no credentials for a local state).
 
-    Where another state cannot be reached, the plan says so and compares with nothing. With `engine` the engine previews it; `say` is told when one must be installed first.
+    Where another state cannot be reached, the plan says so and compares with nothing. With `engine` the engine
+    previews it; `say` is told when one must be installed first.
 
     Raises:
         Problems: all problems of all files, and all refusals of the target.

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _PACKAGE = "mlinfra:sagemaker:"
 
 
+def _images(digit: str) -> dict[str, str]:
+    registry = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
+    return {kind: f"{registry}/mlinfra-{kind}@sha256:{digit * 64}" for kind in ("serving", "training")}
+
+
 class SageMaker:
     """Amazon SageMaker AI, in one account and region."""
 
@@ -52,13 +57,7 @@ class SageMaker:
             {"key": "arn:aws:kms:us-east-1:111122223333:key/11111111-1111-1111-1111-111111111111"},
             {"key": "arn:aws:kms:us-east-1:111122223333:key/22222222-2222-2222-2222-222222222222"},
         ),
-        "images": tuple(
-            {
-                kind: f"111122223333.dkr.ecr.us-east-1.amazonaws.com/mlinfra-{kind}@sha256:{digit * 64}"
-                for kind in ("serving", "training")
-            }
-            for digit in "12"
-        ),
+        "images": (_images("1"), _images("2")),
         "bucket": ("acme-ml-data", "acme-ml-other-data"),
         "tags": ({"cost-center": "ml-1"}, {"cost-center": "ml-2"}),
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -37,11 +36,10 @@ class Around:
     subnets: Sequence[pulumi.Input[str]]
     security_groups: Sequence[pulumi.Input[str]]
     topic: pulumi.Output[str]
-    database: pulumi.Input[str] | None
     using_key: Sequence[Statement]
     """What lets a role use the key."""
     made: Sequence[pulumi.Resource]
-    """What must be there before anything is written to the bucket."""
+    """What must be there before anything is written: the bucket as it should be, and the database of features."""
 
 
 def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
@@ -68,9 +66,8 @@ def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
         subnets=subnets,
         security_groups=security_groups,
         topic=topic,
-        database=_database(environment, parts, tags, opts),
         using_key=using_key,
-        made=made,
+        made=[*made, *_database(environment, parts, tags, opts)],
     )
     return replace(links, around=around)
 
@@ -78,6 +75,11 @@ def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
 def data_uri(environment: Environment, *steps: str) -> str:
     """Return where in the environment's bucket something lies."""
     return "/".join([f"s3://{bucket_name(environment)}", environment.name, *steps])
+
+
+def database_name(environment: Environment) -> str:
+    """Return the name of the Glue database of the offline feature stores."""
+    return short_name(environment.name, "features", limit=255, separator="_")
 
 
 def tree_uri(environment: Environment, digest: str) -> str:
@@ -185,13 +187,14 @@ def _budget(
 
 def _database(
     environment: Environment, parts: Sequence[ResolvedPart], tags: dict[str, str], opts: pulumi.ResourceOptions
-) -> Any:
+) -> list[pulumi.Resource]:
     if not any(isinstance(part.part, FeatureStore) for part in parts):
-        return None
-    return aws.glue.CatalogDatabase(
+        return []
+    database = aws.glue.CatalogDatabase(
         f"{environment.name}-features",
-        name=short_name(environment.name, "features", limit=255, separator="_"),
+        name=database_name(environment),
         description=f"mlinfra: the offline feature stores of {environment.name}",
         tags=tags,
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=True)),
-    ).name
+    )
+    return [database]

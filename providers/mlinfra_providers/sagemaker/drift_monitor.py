@@ -34,10 +34,10 @@ from pulumi_aws.sagemaker import (
     MonitoringScheduleMonitoringScheduleConfigMonitoringJobDefinitionMonitoringOutputConfigArgs as OutputConfig,
 )
 from pulumi_aws.sagemaker import (
-    MonitoringScheduleMonitoringScheduleConfigMonitoringJobDefinitionMonitoringOutputConfigMonitoringOutputsArgs as Output,
+    MonitoringScheduleMonitoringScheduleConfigMonitoringJobDefinitionMonitoringOutputConfigMonitoringOutputsArgs as Output,  # noqa: E501
 )
 from pulumi_aws.sagemaker import (
-    MonitoringScheduleMonitoringScheduleConfigMonitoringJobDefinitionMonitoringOutputConfigMonitoringOutputsS3OutputArgs as S3Output,
+    MonitoringScheduleMonitoringScheduleConfigMonitoringJobDefinitionMonitoringOutputConfigMonitoringOutputsS3OutputArgs as S3Output,  # noqa: E501
 )
 from pulumi_aws.sagemaker import (
     MonitoringScheduleMonitoringScheduleConfigMonitoringJobDefinitionMonitoringResourcesArgs as MonitoringResources,

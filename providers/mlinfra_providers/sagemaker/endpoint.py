@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi_aws as aws
 
@@ -153,7 +154,7 @@ def _configuration(part: ResolvedPart, links: Links, models: list[_Model]) -> aw
     endpoint = part.part
     assert isinstance(endpoint, Endpoint)
     serves_already = part.deployments[-1]
-    variants = [
+    variants: list[dict[str, Any]] = [
         {
             "variant_name": deployment.release.short,
             "instance_type": machine(_served(deployment).compute).name,

@@ -8,7 +8,7 @@ from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.durations import seconds
 from mlinfra_providers.plugin_resource import PluginResource
-from mlinfra_providers.sagemaker.around import data_uri
+from mlinfra_providers.sagemaker.around import data_uri, database_name
 from mlinfra_providers.sagemaker.naming import FEATURE_GROUP_LIMIT, name, options, place, plugin_options
 from mlinfra_providers.sagemaker.roles import role, writing
 from mlinfra_providers.short_names import short_name
@@ -50,7 +50,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             table_format="Iceberg",
             data_catalog_config=aws.sagemaker.FeatureGroupOfflineStoreConfigDataCatalogConfigArgs(
                 catalog="AwsDataCatalog",
-                database=around.database,
+                database=database_name(environment),
                 table_name=short_name(environment.name, called, limit=255, separator="_"),
             ),
             s3_storage_config=aws.sagemaker.FeatureGroupOfflineStoreConfigS3StorageConfigArgs(
