@@ -1,4 +1,4 @@
-"""A real Kubernetes API server and its etcd: built once per user from the Go modules that go.mod and go.sum pin here."""
+"""A real Kubernetes API server and its etcd, built once per user from the Go modules that are pinned beside this."""
 
 from __future__ import annotations
 
