@@ -12,11 +12,12 @@ export PYTHONDONTWRITEBYTECODE :=
 # like pip and git: a proxy's certificate that this machine trusts is good for uv too
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo test test-long mutate lint bench docs capture clean engine
+.PHONY: help demo test test-long lab mutate lint bench docs capture clean engine
 help:
 	@echo "make demo       set up, run the main job on real data, take it down (KEEP=1 keeps it)"
 	@echo "make test       set up and run the tests; ARGS='tests/core -k name' runs some, without coverage"
 	@echo "make test-long  the slowest scenarios"
+	@echo "make lab TARGET=sagemaker   leaves an emulated cloud running and prints the environment for it"
 	@echo "make mutate     changes each policy rule in each place: its examples must see it"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      ratios against peers and bare parts"
@@ -58,6 +59,9 @@ endif
 
 test-long: engine
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lab: engine
+	@$(BIN)/python -m tests.lab.leave $(TARGET)
 
 mutate: $(STAMP)
 	@$(BIN)/python -m tests.policies.mutation $(ARGS)
