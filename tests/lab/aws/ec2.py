@@ -232,6 +232,22 @@ class VpcEndpoint(Ec2Kind):
         account.find("ec2", self.delete, VpcEndpointIds=[id_])
 
 
+@dataclass(frozen=True)
+class Association(Ec2Kind):
+    """Found in the route table that it belongs to."""
+
+    def found(self, account: Account, id_: str) -> Properties | None:
+        filters = [{"Name": "association.route-table-association-id", "Values": [id_]}]
+        tables: Any = account.call("ec2", self.read, Filters=filters)["RouteTables"]
+        for item in (item for table in tables for item in table["Associations"]):
+            if item["RouteTableAssociationId"] == id_:
+                return dict(item)
+        return None
+
+    def removed(self, account: Account, id_: str, inputs: Properties) -> None:
+        account.find("ec2", self.delete, AssociationId=id_)
+
+
 def _kind(type_: str, key: str, kind: str, shape: Any = Ec2Kind, **more: Any) -> Ec2Kind:
     module = "vpc" if "Rule" in type_ else "ec2"
     more.setdefault("answered", type_)
@@ -280,6 +296,16 @@ KINDS: list[Kind] = [
         changes=dict.fromkeys(("subnetIds", "securityGroupIds", "routeTableIds", "policy", "privateDnsEnabled"), ""),
     ),
     _kind("RouteTable", "RouteTableId", "route-table", aside=frozenset({"region", "tags", "routes"})),
+    _kind(
+        "RouteTableAssociation",
+        "AssociationId",
+        "",
+        Association,
+        answered="",
+        create="AssociateRouteTable",
+        read="DescribeRouteTables",
+        delete="DisassociateRouteTable",
+    ),
     _kind("SecurityGroupIngressRule", "x", "security-group-rule", delete="RevokeSecurityGroupIngress", **_RULE),
     _kind("SecurityGroupEgressRule", "x", "security-group-rule", delete="RevokeSecurityGroupEgress", **_RULE),
 ]

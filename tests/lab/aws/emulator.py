@@ -73,6 +73,11 @@ class Emulator:
         answer: dict[str, int] = httpx.get(f"{self.url}/lab/requests", trust_env=False).json()
         return answer
 
+    def invocations(self) -> dict[str, int]:
+        """Return how many requests endpoints answered, by endpoint and variant."""
+        answer: dict[str, int] = httpx.get(f"{self.url}/lab/invocations", trust_env=False).json()
+        return answer
+
     def reset(self) -> None:
         """Forget everything but SageMaker's things, which tests delete."""
         httpx.post(f"{self.url}/moto-api/reset", trust_env=False).raise_for_status()

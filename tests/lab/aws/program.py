@@ -22,6 +22,8 @@ aws.kms.Alias("key", name="alias/lab", target_key_id=key.key_id)
 
 vpc = aws.ec2.Vpc("net", cidr_block="10.0.0.0/16", enable_dns_hostnames=True, tags=tags)
 subnet = aws.ec2.Subnet("net", vpc_id=vpc.id, cidr_block="10.0.1.0/24", map_public_ip_on_launch=False, tags=tags)
+table = aws.ec2.RouteTable("net", vpc_id=vpc.id, tags=tags)
+aws.ec2.RouteTableAssociation("net", route_table_id=table.id, subnet_id=subnet.id)
 group = aws.ec2.SecurityGroup(
     "net",
     vpc_id=vpc.id,
@@ -82,6 +84,20 @@ aws.s3.BucketLifecycleConfiguration(
             expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=DAYS),
         )
     ],
+)
+aws.s3.BucketObject(
+    "thresholds",
+    bucket=bucket.id,
+    key="thresholds.json",
+    content=json.dumps({"days": DAYS}),
+    content_type="application/json",
+    kms_key_id=key.arn,
+    tags=tags,
+)
+aws.s3.BucketOwnershipControls(
+    "data",
+    bucket=bucket.id,
+    rule=aws.s3.BucketOwnershipControlsRuleArgs(object_ownership="BucketOwnerEnforced"),
 )
 aws.s3.BucketPolicy(
     "data",
@@ -226,6 +242,25 @@ if "PROGRAM_UNSCALED" not in os.environ:
     )
 
 topic = aws.sns.Topic("alarms", kms_master_key_id=key.key_id, tags=tags)
+aws.sns.TopicPolicy(
+    "alarms",
+    arn=topic.arn,
+    policy=topic.arn.apply(
+        lambda arn: json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                        "Action": "sns:Publish",
+                        "Resource": arn,
+                    }
+                ],
+            }
+        )
+    ),
+)
 aws.sns.TopicSubscription("alarms", topic=topic.arn, protocol="email", endpoint="flights@example.com")
 aws.cloudwatch.MetricAlarm(
     "errors",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.lab.aws.kinds import Account, Kind, tag_list
 from tests.lab.cloud import Failure
@@ -60,10 +61,15 @@ class Bucket(Kind):
 
     def removed(self, account: Account, id_: str, inputs: Properties) -> None:
         if inputs.get("forceDestroy"):
-            listed = account.find("s3", "ListObjectVersions", Bucket=id_) or {}
-            for item in [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]:
-                account.call("s3", "DeleteObject", Bucket=id_, Key=item["Key"], VersionId=item["VersionId"])
+            _delete_versions(account, id_, "")
         super().removed(account, id_, inputs)
+
+
+def _delete_versions(account: Account, bucket: str, prefix: str) -> None:
+    """Delete every version, and every marker of a deletion, of what begins so."""
+    listed: Any = account.find("s3", "ListObjectVersions", Bucket=bucket, Prefix=prefix) or {}
+    for item in [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]:
+        account.find("s3", "DeleteObject", Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,45 @@ class Versioning(Setting):
 
     def removed(self, account: Account, id_: str, inputs: Properties) -> None:
         account.find("s3", self.create, Bucket=id_, VersioningConfiguration={"Status": "Suspended"})
+
+
+@dataclass(frozen=True)
+class Object(Kind):
+    """Known by bucket and key; putting it again changes it."""
+
+    @property
+    def in_place(self) -> frozenset[str]:
+        return frozenset(self.arguments.types) - {"bucket", "key"}
+
+    def made(self, account: Account, inputs: Properties) -> str:
+        parameters, _ = self.translated(inputs, self.create)
+        if "kmsKeyId" in inputs:
+            parameters |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": inputs["kmsKeyId"]}
+        if inputs.get("tags"):
+            parameters["Tagging"] = urlencode(inputs["tags"])
+        account.call("s3", "PutObject", **parameters, Body=inputs.get("content", "").encode())
+        return f"{inputs['bucket']}/{inputs['key']}"
+
+    def found(self, account: Account, id_: str) -> Properties | None:
+        bucket, _, key = id_.partition("/")
+        answer: Any = account.find("s3", self.read, Bucket=bucket, Key=key)
+        if answer is None:
+            return None
+        tags: Any = account.call("s3", "GetObjectTagging", Bucket=bucket, Key=key)
+        arn = f"arn:aws:s3:::{bucket}/{key}"
+        content = answer["Body"].read().decode(errors="replace")
+        return {**answer, "Bucket": bucket, "Key": key, "content": content, "Arn": arn, "TagSet": tags["TagSet"]}
+
+    def tag(self, account: Account, id_: str, arn: str, put: dict[str, str], drop: list[str]) -> None:
+        """Tags are put with the object."""
+
+    def changed(self, account: Account, id_: str, old: Properties, new: Properties, names: set[str]) -> None:
+        self.made(account, new)
+
+    def removed(self, account: Account, id_: str, inputs: Properties) -> None:
+        """The provider removes all versions, or the bucket could never be deleted."""
+        bucket, _, key = id_.partition("/")
+        _delete_versions(account, bucket, key)
 
 
 def _setting(type_: str, create: str, delete: str, envelope: str, shape: Any = Setting, **renames: str) -> Setting:
@@ -163,5 +208,17 @@ KINDS: list[Kind] = [
         "DeleteBucketOwnershipControls",
         "OwnershipControls",
         rule="OwnershipControls.Rules",
+    ),
+    Object(
+        token="aws:s3/bucketObject:BucketObject",
+        service="s3",
+        create="PutObject",
+        read="GetObject",
+        delete="DeleteObject",
+        key="Key",
+        named="",
+        renames={"kmsKeyId": "SSEKMSKeyId"},
+        aside=ASIDE | {"tags", "content", "kmsKeyId", "source", "sourceHash", "etag"},
+        outputs={"arn": "Arn", "etag": "ETag", "versionId": "VersionId", "content": "content"},
     ),
 ]

@@ -116,6 +116,8 @@ class Translation:
             # the path of a tag is its key; `.value` would be a name that nobody wrote
             self.failures += [Failure(item.path[:-1], item.message) for item in kept.failures]
             return listed
+        if isinstance(value, dict) and members:  # of at most one, which the SDK says as an object
+            return [self.value(value, shape.member, path, dotted)]
         if not isinstance(value, list):
             return self._wrong(path, value, "a list")
         self.failures += bounds(value, shape, path, "items")

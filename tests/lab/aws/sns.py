@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tests.lab.aws.iam import policy_problems
 from tests.lab.aws.kinds import Account, Kind, tag_list
 from tests.lab.cloud import Failure
 from tests.lab.wire import Properties
@@ -64,6 +65,29 @@ class Subscription(Kind):
         return {**answer["Attributes"], "Arn": id_} if answer else None
 
 
+@dataclass(frozen=True)
+class TopicPolicy(Kind):
+    """An attribute of a topic that another resource declares; without it the topic's owner may do everything."""
+
+    def problems(self, inputs: Properties) -> Iterator[Failure]:
+        yield from policy_problems(inputs, "policy")
+
+    def made(self, account: Account, inputs: Properties) -> str:
+        put = {"AttributeName": "Policy", "AttributeValue": inputs["policy"]}
+        account.call("sns", self.create, TopicArn=inputs["arn"], **put)
+        return str(inputs["arn"])
+
+    def found(self, account: Account, id_: str) -> Properties | None:
+        answer: Any = account.find("sns", self.read, TopicArn=id_)
+        return {"arn": id_, "policy": answer["Attributes"]["Policy"]} if answer else None
+
+    def changed(self, account: Account, id_: str, old: Properties, new: Properties, names: set[str]) -> None:
+        self.made(account, new)
+
+    def removed(self, account: Account, id_: str, inputs: Properties) -> None:
+        """It goes with its topic."""
+
+
 KINDS: list[Kind] = [
     Topic(
         token="aws:sns/topic:Topic",
@@ -88,5 +112,15 @@ KINDS: list[Kind] = [
         renames={"topic": "TopicArn"},
         aside=frozenset({"region", *_OF_SUBSCRIPTION}),
         outputs={"arn": "Arn"},
+    ),
+    TopicPolicy(
+        token="aws:sns/topicPolicy:TopicPolicy",
+        service="sns",
+        create="SetTopicAttributes",
+        read="GetTopicAttributes",
+        delete="",
+        key="TopicArn",
+        named="",
+        changes={"policy": ""},
     ),
 ]

@@ -4,7 +4,7 @@
 
 `POST /lab/faults {"name": "throttle", "times": 5, "operation": "CreateEndpoint"}` makes requests fail, `DELETE
 /lab/faults` ends that, `PUT /lab/clock {"seconds": 2}` says how long a change takes, `GET /lab/requests` counts the
-requests by operation.
+requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ Start = Callable[..., Any]
 class Front:
     """Passes requests on to moto, unless a fault is due."""
 
-    def __init__(self, application: Any, clock: Any, faults: Any) -> None:
+    def __init__(self, application: Any, clock: Any, faults: Any, invocations: Counter[str]) -> None:
         self._application = application
         self._clock = clock
         self._faults = faults
+        self._invocations = invocations
         self._requests: Counter[str] = Counter()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -65,6 +66,8 @@ class Front:
                 self._clock.seconds = float(body["seconds"])
             case ("GET", "/lab/requests"):
                 told = dict(self._requests)
+            case ("GET", "/lab/invocations"):
+                told = dict(self._invocations)
             case _:
                 status = "404 Not Found"
         start(status, [("Content-Type", "application/json")])
@@ -83,15 +86,20 @@ def main() -> None:
     from werkzeug.serving import run_simple
 
     from tests.lab.aws.server.faults import Faults
-    from tests.lab.aws.server.sagemaker import install
+    from tests.lab.aws.server.install import install
     from tests.lab.aws.server.store import Clock
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))
     clock, faults = Clock(), Faults()
-    install(clock, faults)
-    front = Front(DomainDispatcherApplication(create_backend_app), clock, faults)
+    regions = install(clock, faults)
+
+    def end(*_: Any) -> None:
+        regions.close()
+        os._exit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    front = Front(DomainDispatcherApplication(create_backend_app), clock, faults, regions.invocations)
     run_simple("127.0.0.1", int(sys.argv[1]), front, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -23,7 +23,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.lab.aws.server.faults import Faults
-from tests.lab.aws.server.store import Entity, InUse, Invalid, LimitExceeded, Parameters, Store, Thing
+from tests.lab.aws.server.fleet import UNHEALTHY, Fleet
+from tests.lab.aws.server.store import ACCOUNT, Entity, InUse, Invalid, LimitExceeded, Parameters, Store, Thing
 
 ENDPOINT = Entity("Endpoint", "EndpointName", "endpoint", listed="Endpoints")
 CONFIGURATION = Entity(
@@ -39,6 +40,8 @@ ALARMED = "One or more configured alarms have breached while updating the endpoi
 
 Scaled = Callable[[str, str], bool]
 """Says whether a variant of an endpoint is registered with Application Auto Scaling."""
+Containers = Callable[[str], Parameters]
+"""Returns the container of a model, with what its package says of it."""
 
 
 def checked_configuration(store: Store, parameters: Parameters) -> None:
@@ -77,10 +80,12 @@ def _variants(configuration: Thing) -> list[Parameters]:
 class Endpoints:
     """The life of endpoints in one region's store."""
 
-    def __init__(self, store: Store, faults: Faults, scaled: Scaled) -> None:
+    def __init__(self, store: Store, faults: Faults, scaled: Scaled, fleet: Fleet, containers: Containers) -> None:
         self._store = store
         self._faults = faults
         self._scaled = scaled
+        self._fleet = fleet
+        self._containers = containers
 
     def create(self, parameters: Parameters) -> Parameters:
         configuration = self._store.get(CONFIGURATION, parameters["EndpointConfigName"])
@@ -93,7 +98,28 @@ class Endpoints:
             thing.then, thing.more["_reason"] = "Failed", NO_CAPACITY
         else:
             thing.then = "InService"
+            self._deploy(thing, configuration)
         return {"EndpointArn": thing.arn}
+
+    def _deploy(self, thing: Thing, configuration: Thing) -> None:
+        """Start what the configuration needs; the endpoint waits until it answers, or fails with it."""
+        variants = configuration.parameters["ProductionVariants"]
+        models = {variant["VariantName"]: variant["ModelName"] for variant in variants if "ModelName" in variant}
+        for model in models.values():
+            self._fleet.start(model, self._containers(model))
+
+        def ready() -> bool:
+            states = {variant: self._fleet.state(model) for variant, model in models.items()}
+            failed = [variant for variant, state in states.items() if state == "failed"]
+            if failed and "_next" in thing.more:
+                thing.more["_next"] |= {"back": True, "reason": UNHEALTHY.format(failed[0])}
+            elif failed:
+                thing.then, thing.more["_reason"] = "Failed", UNHEALTHY.format(failed[0])
+            return bool(failed) or set(states.values()) <= {"healthy"}
+
+        thing.ready = ready
+        # while an update runs, the old fleet answers
+        thing.more.get("_next", thing.more)["_models"] = models
 
     def get(self, name: str) -> Thing:
         """Return an endpoint as it is now."""
@@ -138,6 +164,8 @@ class Endpoints:
         elif self._faults.take("silent-rollback"):
             ahead["back"] = True
         self._begin(thing, ahead)
+        if not ahead["back"]:
+            self._deploy(thing, configuration)
         return {"EndpointArn": thing.arn}
 
     def weigh(self, parameters: Parameters) -> Parameters:
@@ -166,7 +194,40 @@ class Endpoints:
         if thing.status in ("Creating", "Updating", "RollingBack"):
             raise Invalid(f'Cannot delete in-progress endpoint "{thing.arn}".')
         thing.status, thing.then, thing.due = "Deleting", "Gone", self._store.clock.due()
+        thing.more["_models"] = {}
+        self._retire()
         return {}
+
+    def chosen(self, name: str, wanted: str = "") -> tuple[str, str]:
+        """Return the variant that answers the next request, and its model; shares follow the weights exactly.
+
+        SageMaker draws lots; taking turns by weight (as nginx does) makes shares that can be counted.
+
+        Raises:
+            Invalid: nothing answers, or there is no such variant.
+        """
+        thing = self.get(name)
+        if thing.status not in ("InService", "Updating", "RollingBack"):
+            raise Invalid(f"Endpoint {name} of account {ACCOUNT} not found.")
+        shares = {item["VariantName"]: item["CurrentWeight"] for item in thing.more["ProductionVariants"]}
+        if wanted and wanted not in shares:
+            raise Invalid(f"Variant {wanted} not found for Request")
+        turns: dict[str, float] = thing.more.setdefault("_turns", {})
+        for variant in list(turns):
+            if variant not in shares:
+                del turns[variant]
+        for variant, weight in shares.items():
+            turns[variant] = turns.get(variant, 0.0) + weight
+        variant = wanted or max(shares, key=lambda item: turns[item])
+        if not wanted:
+            turns[variant] -= sum(shares.values())
+        return variant, thing.more["_models"].get(variant, "")
+
+    def _retire(self) -> None:
+        """Stop what no endpoint serves any more."""
+        things = list(self._store.all(ENDPOINT))
+        wanted = [more for thing in things for more in (thing.more, thing.more.get("_next", {}))]
+        self._fleet.keep({model for more in wanted for model in more.get("_models", {}).values()})
 
     def _idle(self, name: str) -> Thing:
         thing = self.get(name)
@@ -193,11 +254,14 @@ class Endpoints:
             thing.more["_next"] = {**ahead, "returning": True}
             return
         if ahead["back"]:
+            self._retire()
             if ahead["reason"]:
                 thing.more["FailureReason"] = ahead["reason"]
             return
         thing.parameters["EndpointConfigName"] = ahead["EndpointConfigName"]
         thing.more["ProductionVariants"] = ahead["variants"]
+        thing.more["_models"] = ahead.get("_models", thing.more["_models"])
+        self._retire()
         if "capture" in ahead:
             thing.more["DataCaptureConfig"] = ahead["capture"]
             thing.more["LastDeploymentConfig"] = ahead["deployment"]

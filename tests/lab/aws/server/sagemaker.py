@@ -6,16 +6,17 @@ Sources: docs.aws.amazon.com/sagemaker/latest/APIReference, the page of each ope
 
 from __future__ import annotations
 
-import itertools
 import json
+import random
 import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from botocore import xform_name
 from moto.applicationautoscaling.models import applicationautoscaling_backends
-from moto.core.responses import ActionResult
-from moto.sagemaker.responses import SageMakerResponse
+from moto.s3.models import s3_backends
 
 from tests.lab.aws.server.endpoints import (
     CONFIGURATION,
@@ -26,6 +27,7 @@ from tests.lab.aws.server.endpoints import (
     remove_group_in_use,
 )
 from tests.lab.aws.server.faults import Faults
+from tests.lab.aws.server.fleet import Fleet
 from tests.lab.aws.server.store import ACCOUNT, Clock, Entity, Invalid, Parameters, Store, Thing, judged
 from tests.lab.aws.shapes import service
 
@@ -74,9 +76,13 @@ class SageMaker:
     def __init__(self, region: str, clock: Clock, faults: Faults) -> None:
         self.store = Store(region, clock)
         self._region = region
-        self.endpoints = Endpoints(self.store, faults, self._scaled)
-        self._executions = itertools.count(1)
+        self.fleet = Fleet(self._objects)
+        self.endpoints = Endpoints(self.store, faults, self._scaled, self.fleet, self._container)
         self.operations = dict(self._operations())
+
+    def close(self) -> None:
+        """Stop every process that serves."""
+        self.fleet.keep(set())
 
     def call(self, name: str, parameters: Parameters) -> Parameters:
         """Answer a request. Raises Invalid and its like."""
@@ -274,25 +280,47 @@ class SageMaker:
             self.store.tags[parameters["ResourceArn"]].pop(key, None)
         return {}
 
+    def _container(self, model: str) -> Parameters:
+        """Return what runs for a model; a package in the registry says what the model leaves open."""
+        parameters = self.store.get(MODEL, model).parameters
+        container: Parameters = parameters.get("PrimaryContainer") or parameters["Containers"][0]
+        if "ModelPackageName" not in container:
+            return container
+        package = self.package(container["ModelPackageName"]).parameters
+        return {**package["InferenceSpecification"]["Containers"][0], **container}
+
+    def _objects(self, uri: str) -> list[tuple[str, bytes]]:
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        found = s3_backends[ACCOUNT]["aws"].get_bucket(bucket).keys
+        keys = {name: key for name, key in found.items() if name.startswith(prefix)}
+        return [(name[len(prefix) :].lstrip("/") or Path(name).name, key.value) for name, key in keys.items()]
+
+    def capture(self, endpoint: str, variant: str, asked: bytes, answered: bytes, kind: str) -> None:
+        """Write down a request as data capture does, below the destination of the endpoint's configuration.
+
+        Form: docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html.
+        """
+        wanted = self.endpoints.get(endpoint).more.get("DataCaptureConfig")
+        if not wanted or random.random() * 100 >= wanted["CurrentSamplingPercentage"]:
+            return
+
+        def told(data: bytes, mode: str) -> Parameters:
+            text = data.decode(errors="replace")
+            encoding = "JSON" if kind == "application/json" else "CSV"
+            return {"observedContentType": kind, "mode": mode, "data": text, "encoding": encoding}
+
+        now = datetime.now(UTC)
+        id_ = str(uuid.uuid4())
+        record = {
+            "captureData": {"endpointInput": told(asked, "INPUT"), "endpointOutput": told(answered, "OUTPUT")},
+            "eventMetadata": {"eventId": id_, "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"},
+            "eventVersion": "0",
+        }
+        bucket, _, prefix = wanted["DestinationS3Uri"].removeprefix("s3://").partition("/")
+        key = f"{prefix}/{endpoint}/{variant}/{now:%Y/%m/%d/%H}/{now:%M-%S}-{id_}.jsonl".lstrip("/")
+        s3_backends[ACCOUNT]["aws"].put_object(bucket, key, f"{json.dumps(record)}\n".encode())
+
     def _scaled(self, endpoint: str, variant: str) -> bool:
         targets = applicationautoscaling_backends[ACCOUNT][self._region].targets
         wanted = f"endpoint/{endpoint}/variant/{variant}"
         return any(target.resource_id == wanted for kinds in targets.values() for target in kinds.values())
-
-
-def install(clock: Clock, faults: Faults) -> dict[str, SageMaker]:
-    """Put the operations into moto's SageMaker; return the regions that are in use, which fill as they are used."""
-    regions: dict[str, SageMaker] = {}
-
-    def answering(name: str) -> Callable[[SageMakerResponse], ActionResult]:
-        def answer(self: SageMakerResponse) -> ActionResult:
-            if self.region not in regions:
-                regions[self.region] = SageMaker(self.region, clock, faults)
-            body = self.body if isinstance(self.body, str) else self.body.decode()
-            return ActionResult(regions[self.region].call(name, json.loads(body or "{}")))
-
-        return answer
-
-    for name in SageMaker("us-east-1", clock, faults).operations:
-        setattr(SageMakerResponse, xform_name(name), answering(name))
-    return regions

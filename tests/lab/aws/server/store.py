@@ -7,7 +7,7 @@ shadows), which would make every difference invisible that is in the rest.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,10 +69,11 @@ class Thing:
     then: str = ""
     due: float = 0.0
     more: Parameters = field(default_factory=dict)
+    ready: Callable[[], bool] = lambda: True
 
     def settle(self) -> None:
-        """Let the time pass that has passed."""
-        if self.then and time.monotonic() >= self.due:
+        """Let the time pass that has passed, if what it waits for is there."""
+        if self.then and time.monotonic() >= self.due and self.ready():
             self.status, self.then = self.then, ""
             self.modified = time.time()
 
@@ -151,10 +152,12 @@ class Store:
             self.tags.pop(thing.arn, None)
 
     def all(self, entity: Entity) -> Iterator[Thing]:
-        for noun, name in list(self.things):
+        for (noun, name), thing in list(self.things.items()):
             if noun == entity.noun:
-                thing = self.find(entity, name)
-                if thing is not None:
+                thing.settle()
+                if thing.status == "Gone":
+                    self.drop(entity, name)
+                else:
                     yield thing
 
     def described(self, entity: Entity, thing: Thing, name: str | None = None) -> Parameters:
