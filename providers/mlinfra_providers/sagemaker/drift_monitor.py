@@ -171,7 +171,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             ),
         ),
         tags=tags_of(environment, part),
-        opts=options(links, depends_on=[endpoint["resource"], thresholds]),
+        opts=options(links, depends_on=[*owner.made, endpoint["resource"], thresholds]),
     )
     drift_alarm(part, links, endpoint["name"], called)
     return links.giving(part, resource=schedule)

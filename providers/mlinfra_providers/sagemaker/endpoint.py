@@ -16,7 +16,16 @@ from mlinfra_providers.sagemaker import scaling, watching
 from mlinfra_providers.sagemaker.around import data_uri, tree_uri
 from mlinfra_providers.sagemaker.machines import machine
 from mlinfra_providers.sagemaker.naming import name, options, physical_name, place, plugin_options
-from mlinfra_providers.sagemaker.roles import in_the_network, logging, measuring, pulling, reading, role, writing
+from mlinfra_providers.sagemaker.roles import (
+    PartRole,
+    in_the_network,
+    logging,
+    measuring,
+    pulling,
+    reading,
+    role,
+    writing,
+)
 from mlinfra_providers.sagemaker.traffic import register_traffic
 from mlinfra_providers.tags import tags_of
 
@@ -41,7 +50,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     release = part.deployments[0].release if part.deployments else None
     if release is None:
         # there is no endpoint without a model: SageMaker has no empty one
-        return links.giving(part, name=called, url=None, release=None, resource=owner)
+        return links.giving(part, name=called, url=None, release=None, resource=logs)
     models = [_model(part, deployment, owner, links) for deployment in part.deployments]
     configuration = _configuration(part, links, models)
     alarms = watching.alarms(part, links, called)
@@ -69,7 +78,7 @@ def _by_steps(endpoint: Endpoint) -> bool:
     return list(endpoint.rollout.steps) != [100] or bool(endpoint.rollout.gates)
 
 
-def _role(part: ResolvedPart, links: Links, called: str) -> aws.iam.Role:
+def _role(part: ResolvedPart, links: Links, called: str) -> PartRole:
     endpoint, environment, around = part.part, links.environment, links.around
     assert isinstance(endpoint, Endpoint)
     assert environment.images is not None
@@ -90,7 +99,7 @@ def _role(part: ResolvedPart, links: Links, called: str) -> aws.iam.Role:
     )
 
 
-def _model(part: ResolvedPart, deployment: Deployment, owner: aws.iam.Role, links: Links) -> _Model:
+def _model(part: ResolvedPart, deployment: Deployment, owner: PartRole, links: Links) -> _Model:
     """Register a release: its version in the registry, and the model that serves it, alone in the network."""
     environment, around = links.environment, links.around
     assert environment.images is not None
@@ -139,7 +148,7 @@ def _model(part: ResolvedPart, deployment: Deployment, owner: aws.iam.Role, link
             subnets=list(around.subnets), security_group_ids=list(around.security_groups)
         ),
         tags=tags_of(environment, part),
-        opts=options(links, depends_on=[version], ignore_changes=["*"] if deployment.frozen else None),
+        opts=options(links, depends_on=[*owner.made, version], ignore_changes=["*"] if deployment.frozen else None),
     )
     return _Model(called, model)
 

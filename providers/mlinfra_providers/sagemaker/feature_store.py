@@ -59,7 +59,9 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         ),
         tags={**tags_of(environment, part), **_source(part, store)},
         # columns are added in place, which pulumi-aws does not do: it would replace the group, and lose the rows
-        opts=options(links, protect=True, depends_on=[*around.made], ignore_changes=["featureDefinitions"]),
+        opts=options(
+            links, protect=True, depends_on=[*owner.made, *around.made], ignore_changes=["featureDefinitions"]
+        ),
     )
     PluginResource(
         "mlinfra:sagemaker:FeatureColumns",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import pulumi
 import pulumi_aws as aws
 
 from mlinfra.adapters import Links, ResolvedPart
@@ -48,7 +50,15 @@ def trust(environment: Environment, service: str) -> str:
     return policy([statement])
 
 
-def role(part: ResolvedPart, links: Links, purpose: str, statements: Sequence[Statement]) -> aws.iam.Role:
+@dataclass(frozen=True)
+class PartRole:
+    """The role of a part. Who takes it depends on `made`: without its policy the role can do nothing."""
+
+    arn: pulumi.Output[str]
+    made: Sequence[pulumi.Resource]
+
+
+def role(part: ResolvedPart, links: Links, purpose: str, statements: Sequence[Statement]) -> PartRole:
     """Register the role of a part, with a policy of its own."""
     environment = links.environment
     called = name(environment.name, part.part, purpose, limit=ROLE_LIMIT)
@@ -60,14 +70,14 @@ def role(part: ResolvedPart, links: Links, purpose: str, statements: Sequence[St
         tags=tags_of(environment, part),
         opts=options(links),
     )
-    aws.iam.RolePolicy(
+    rights = aws.iam.RolePolicy(
         f"{part.part.name}-{purpose}",
         name=called,
         role=made.name,
         policy=policy(statements),
         opts=options(links),
     )
-    return made
+    return PartRole(made.arn, (made, rights))
 
 
 def role_arn(part: ResolvedPart, links: Links, purpose: str) -> str:

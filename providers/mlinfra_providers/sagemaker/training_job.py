@@ -77,7 +77,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         # subnets and key may not be known yet, and the definition with them; that it changed is
         tags={**tags_of(environment, part), "mlinfra:definition": short(digest_json(definition(part, links)))},
         opts=options(
-            links, depends_on=[owner, *around.made, *(links.of(store)["resource"] for store in job.references())]
+            links, depends_on=[*owner.made, *around.made, *(links.of(store)["resource"] for store in job.references())]
         ),
     )
     return links.giving(part, name=called, resource=made)
