@@ -31,18 +31,26 @@ def test_every_typed_resource_has_arguments_that_the_api_takes(
             checked.add(resource.type)
     assert wrong == []
     assert "aws:sagemaker/featureGroup:FeatureGroup" in checked
-    assert released == 0 or "aws:sagemaker/monitoringSchedule:MonitoringSchedule" in checked
+    assert released == 0 or "aws:scheduler/schedule:Schedule" in checked
 
 
-def test_training_steps_have_arguments_that_the_api_takes(reference: Reference) -> None:
+JOBS = {
+    "Training": ("CreateTrainingJob", "TrainingJobName"),
+    "Processing": ("CreateProcessingJob", "ProcessingJobName"),
+}
+
+
+def test_the_jobs_of_pipelines_have_arguments_that_the_api_takes(reference: Reference) -> None:
     pipelines = [item for item in reference(1).declared() if item.type == "aws:sagemaker/pipeline:Pipeline"]
-    assert len(pipelines) == 2
+    found = []
     for pipeline in pipelines:
         definition = json.loads(pipeline.inputs["pipelineDefinition"])
         (step,) = definition["Steps"]
-        arguments = {"TrainingJobName": "run", **_with_values(step["Arguments"])}
-        assert botocore_model.problems("sagemaker", "CreateTrainingJob", arguments) == []
+        operation, name = JOBS[step["Type"]]
+        assert botocore_model.problems("sagemaker", operation, {name: "run", **_with_values(step["Arguments"])}) == []
         assert definition["Version"] == "2020-12-01"
+        found.append(step["Type"])
+    assert sorted(found) == ["Processing", "Processing", "Training", "Training"]
 
 
 def test_plugin_resources_ask_for_what_the_api_takes(reference: Reference) -> None:

@@ -12,7 +12,8 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
     "aws:sagemaker/modelPackageGroup:ModelPackageGroup": ("sagemaker", "CreateModelPackageGroup"),
     "aws:sagemaker/model:Model": ("sagemaker", "CreateModel"),
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration": ("sagemaker", "CreateEndpointConfig"),
-    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": ("sagemaker", "CreateMonitoringSchedule"),
+    "aws:scheduler/schedule:Schedule": ("scheduler", "CreateSchedule"),
+    "aws:cloudwatch/eventRule:EventRule": ("events", "PutRule"),
     "aws:sagemaker/pipeline:Pipeline": ("sagemaker", "CreatePipeline"),
     "aws:appautoscaling/target:Target": ("application-autoscaling", "RegisterScalableTarget"),
     "aws:appautoscaling/policy:Policy": ("application-autoscaling", "PutScalingPolicy"),
@@ -31,8 +32,6 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
 ALIASES: Mapping[str, Mapping[str, str]] = {
     "CreateEndpointConfig": {"name": "EndpointConfigName", "kmsKeyArn": "KmsKeyId"},
     "CreateModel": {"name": "ModelName"},
-    "CreateMonitoringSchedule": {"name": "MonitoringScheduleName"},
-    "MonitoringJobDefinition": {"baseline": "BaselineConfig"},
     "PutScalingPolicy": {"name": "PolicyName"},
     "PutMetricAlarm": {"name": "AlarmName", "metricQueries": "Metrics"},
     "CreateRole": {"name": "RoleName", "assumeRolePolicy": "AssumeRolePolicyDocument"},

@@ -22,6 +22,8 @@ from mlinfra_providers.sagemaker.storage import bucket_name, make_bucket
 from mlinfra_providers.short_names import short_name
 from mlinfra_providers.tags import owner_of_all, tags_of
 
+TELLERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com"]
+"""The services that publish to the environment's topic, and use its key for that."""
 WARNINGS = ((80.0, "ACTUAL"), (100.0, "FORECASTED"))
 """At which percentage of the budget somebody is told."""
 
@@ -131,7 +133,7 @@ def _key_policy(environment: Environment) -> str:
                 ["*"],
                 StringEquals={"aws:SourceAccount": environment.account},
             ),
-            "Principal": {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
+            "Principal": {"Service": TELLERS},
         },
     ]
     return policy(statements)
@@ -148,7 +150,7 @@ def _topic(
             [arn(environment, "sns", called)],
             StringEquals={"aws:SourceAccount": environment.account},
         ),
-        "Principal": {"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
+        "Principal": {"Service": TELLERS},
     }
     aws.sns.TopicPolicy(f"{environment.name}-alarms", arn=topic.arn, policy=policy([publishers]), opts=opts)
     return topic.arn

@@ -16,6 +16,8 @@ SAGEMAKER_LIMIT = 63
 FEATURE_GROUP_LIMIT = 64
 ROLE_LIMIT = 64
 PIPELINE_LIMIT = 256
+SCHEDULE_LIMIT = 64
+"""Of schedules and rules of EventBridge."""
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 

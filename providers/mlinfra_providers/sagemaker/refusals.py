@@ -104,13 +104,13 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
 
 
 def _drift_monitor(monitor: DriftMonitor) -> Iterator[Problem]:
-    from mlinfra_providers.sagemaker.drift_monitor import schedule_expression
+    from mlinfra_providers.sagemaker.drift_monitor import rate
 
-    if schedule_expression(monitor.every) is None:
-        reason = "a monitoring schedule runs every 1 to 24 whole hours"
+    if rate(monitor.every) is None:
+        reason = "a schedule of EventBridge runs every whole minute at most"
         yield _refusal(monitor, "every", reason, monitor.every, _override(monitor, "every", "1h"))
     if monitor.on_drift == "webhook":
-        reason = "the job has no network to post from; its alarm goes to the environment's SNS topic"
+        reason = "the job has no network to post from; drift is told to the environment's SNS topic"
         yield _refusal(monitor, "on_drift", reason, "webhook", _override(monitor, "on_drift", "log"))
 
 

@@ -58,15 +58,21 @@ class PartRole:
     made: Sequence[pulumi.Resource]
 
 
-def role(part: ResolvedPart, links: Links, purpose: str, statements: Sequence[Statement]) -> PartRole:
-    """Register the role of a part, with a policy of its own."""
+def role(
+    part: ResolvedPart,
+    links: Links,
+    purpose: str,
+    statements: Sequence[Statement],
+    service: str = "sagemaker.amazonaws.com",
+) -> PartRole:
+    """Register the role that a service takes for a part, with a policy of its own."""
     environment = links.environment
     called = name(environment.name, part.part, purpose, limit=ROLE_LIMIT)
     made = aws.iam.Role(
         f"{part.part.name}-{purpose}",
         name=called,
         description=f"mlinfra: {part.key} in {environment.name}",
-        assume_role_policy=trust(environment, "sagemaker.amazonaws.com"),
+        assume_role_policy=trust(environment, service),
         tags=tags_of(environment, part),
         opts=options(links),
     )

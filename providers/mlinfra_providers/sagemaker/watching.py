@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import pulumi
 import pulumi_aws as aws
 
 from mlinfra.adapters import Links, ResolvedPart
@@ -125,28 +124,6 @@ def _alarm(part: ResolvedPart, links: Links, endpoint: str, variant: str) -> aws
             asked("requests", "Invocations"),
             query(id="share", expression="errors / requests", label="share of errors", return_data=True),
         ],
-        alarm_actions=[links.around.topic],
-        ok_actions=[links.around.topic],
-        tags=tags_of(links.environment, part),
-        opts=options(links),
-    )
-
-
-def drift_alarm(part: ResolvedPart, links: Links, endpoint: str, schedule: str) -> pulumi.Resource:
-    """Register the alarm of a drift monitor: some column was over its threshold in the last window."""
-    return aws.cloudwatch.MetricAlarm(
-        f"{part.part.name}-drift",
-        name=name(links.environment.name, part.part, "drift", limit=255),
-        alarm_description=f"{part.key}: a column is over its threshold",
-        comparison_operator="GreaterThanThreshold",
-        evaluation_periods=1,
-        threshold=0,
-        period=3600,
-        statistic="Maximum",
-        namespace="/aws/sagemaker/Endpoints/data-metrics",
-        metric_name="drifted_columns",
-        dimensions={"Endpoint": endpoint, "MonitoringSchedule": schedule},
-        treat_missing_data="ignore",
         alarm_actions=[links.around.topic],
         ok_actions=[links.around.topic],
         tags=tags_of(links.environment, part),
