@@ -1,9 +1,9 @@
 """DriftMonitor: the drift job of the serving image, a pipeline of one step that EventBridge starts on its schedule.
 
-SageMaker's own Model Monitor has none of the measures, and takes no new customers since July 2026
-(https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor.html). The container has no network: SageMaker brings it
-what was captured, the baseline and the thresholds, and takes the report. A run that finds drift fails; that is told to
-the environment's topic.
+SageMaker's own Model Monitor has none of the measures, and its documentation announces that it takes no new customers
+from July 2026 on (https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor.html). The container has no network:
+SageMaker brings it what was captured, the baseline and the thresholds, and takes the report. A run that finds drift
+fails; that is told to the environment's topic.
 """
 
 from __future__ import annotations
