@@ -135,7 +135,7 @@ def test_what_replaces_is_known_of_every_type(reference: Reference) -> None:
 def test_the_longest_names_fit(kind: type[Part]) -> None:
     adapter = load_adapter("sagemaker")
     longest = "a0-" + "b" * 60
-    scene = Scene(replace(SMALL[kind], name=longest), {"name": "c" * 63})  # type: ignore[type-var]
+    scene = Scene(replace(SMALL[kind], name=longest), {"name": "c" * 63})
     wrong = []
     for resource in record_resolved(adapter, resolve_scene(adapter, scene)).declared():
         if resource.type in wire.OPERATIONS:
