@@ -28,7 +28,9 @@ from tests.lab.aws.server.endpoints import (
 )
 from tests.lab.aws.server.faults import Faults
 from tests.lab.aws.server.fleet import Fleet
+from tests.lab.aws.server.pipelines import PIPELINE, TRAINING, Executions
 from tests.lab.aws.server.store import ACCOUNT, Clock, Entity, Invalid, Parameters, Store, Thing, judged
+from tests.lab.aws.server.training import Jobs
 from tests.lab.aws.shapes import service
 
 FEATURE_GROUP = Entity(
@@ -43,14 +45,9 @@ PACKAGE = Entity(
     "ModelPackage", "ModelPackageName", "model-package", called="ModelPackage", status=("Pending", "Completed"),
     listed="ModelPackageSummaryList",
 )  # fmt: skip
-PIPELINE = Entity("Pipeline", "PipelineName", "pipeline", modern=True, listed="PipelineSummaries")
 SCHEDULE = Entity(
     "MonitoringSchedule", "MonitoringScheduleName", "monitoring-schedule", status=("Pending", "Scheduled"),
     modern=True, listed="MonitoringScheduleSummaries",
-)  # fmt: skip
-TRAINING = Entity(
-    "TrainingJob", "TrainingJobName", "training-job", called="training job", status=("InProgress", "Completed"),
-    modern=True, listed="TrainingJobSummaries",
 )  # fmt: skip
 PROCESSING = Entity(
     "ProcessingJob", "ProcessingJobName", "processing-job", status=("InProgress", "Completed"), modern=True,
@@ -77,12 +74,15 @@ class SageMaker:
         self.store = Store(region, clock)
         self._region = region
         self.fleet = Fleet(self._objects)
+        self.jobs = Jobs(self._objects, self._put)
+        self._executions = Executions(self.store, self._train, self._stop_training)
         self.endpoints = Endpoints(self.store, faults, self._scaled, self.fleet, self._container)
         self.operations = dict(self._operations())
 
     def close(self) -> None:
-        """Stop every process that serves."""
+        """Stop every process that serves or trains."""
         self.fleet.keep(set())
+        self.jobs.close()
 
     def call(self, name: str, parameters: Parameters) -> Parameters:
         """Answer a request. Raises Invalid and its like."""
@@ -113,7 +113,9 @@ class SageMaker:
         yield "DeleteModelPackage", self._delete_package
         yield "DeleteModelPackageGroup", self._delete_group
         yield "UpdateFeatureGroup", self._update_feature_group
+        yield "CreateTrainingJob", lambda asked: {"TrainingJobArn": self._train(asked).arn}
         yield "StopTrainingJob", self._stop(TRAINING)
+        yield from self._executions.operations().items()
         yield "StopProcessingJob", self._stop(PROCESSING)
         yield "AddTags", self._add_tags
         yield "DeleteTags", self._delete_tags
@@ -180,10 +182,21 @@ class SageMaker:
             thing = self.store.get(entity, parameters[entity.name])
             if thing.status != "InProgress":
                 raise Invalid(f"The request was rejected because the {entity.called} is in status {thing.status}.")
-            thing.status, thing.then, thing.due = "Stopping", "Stopped", self.store.clock.due()
+            self._stop_training(thing)
             return {}
 
         return stop
+
+    def _stop_training(self, thing: Thing) -> None:
+        if thing.status == "InProgress":
+            thing.status, thing.then, thing.due = "Stopping", "Stopped", self.store.clock.due()
+            self.jobs.stop(thing)
+
+    def _train(self, parameters: Parameters) -> Thing:
+        judged("CreateTrainingJob", parameters)
+        thing = self.store.create(TRAINING, parameters)
+        self.jobs.start(thing)
+        return thing
 
     def _create_configuration(self, parameters: Parameters) -> Parameters:
         checked_configuration(self.store, parameters)
@@ -295,6 +308,10 @@ class SageMaker:
         keys = {name: key for name, key in found.items() if name.startswith(prefix)}
         return [(name[len(prefix) :].lstrip("/") or Path(name).name, key.value) for name, key in keys.items()]
 
+    def _put(self, uri: str, content: bytes) -> None:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        s3_backends[ACCOUNT]["aws"].put_object(bucket, key, content)
+
     def capture(self, endpoint: str, variant: str, asked: bytes, answered: bytes, kind: str) -> None:
         """Write down a request as data capture does, below the destination of the endpoint's configuration.
 
@@ -316,9 +333,8 @@ class SageMaker:
             "eventMetadata": {"eventId": id_, "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"},
             "eventVersion": "0",
         }
-        bucket, _, prefix = wanted["DestinationS3Uri"].removeprefix("s3://").partition("/")
-        key = f"{prefix}/{endpoint}/{variant}/{now:%Y/%m/%d/%H}/{now:%M-%S}-{id_}.jsonl".lstrip("/")
-        s3_backends[ACCOUNT]["aws"].put_object(bucket, key, f"{json.dumps(record)}\n".encode())
+        place = f"{endpoint}/{variant}/{now:%Y/%m/%d/%H}/{now:%M-%S}-{id_}.jsonl"
+        self._put(f"{wanted['DestinationS3Uri'].rstrip('/')}/{place}", f"{json.dumps(record)}\n".encode())
 
     def _scaled(self, endpoint: str, variant: str) -> bool:
         targets = applicationautoscaling_backends[ACCOUNT][self._region].targets
