@@ -14,6 +14,8 @@ from mlinfra.resources import Resources
 STANDS_FOR: Mapping[str, str] = {
     "mlinfra:sagemaker:Endpoint": "aws:sagemaker/endpoint:Endpoint",
     "mlinfra:sagemaker:ModelVersion": "aws-native:sagemaker:ModelPackage",
+    "mlinfra:vertex:CustomJob": "google-native:aiplatform/v1:CustomJob",
+    "mlinfra:vertex:DeployedModel": "gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool",
 }
 """By the type of a stand-in: the type whose inputs it has."""
 
