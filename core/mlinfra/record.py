@@ -68,7 +68,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
 
     class _NoMocks(mocks.Mocks):
         def call(self, args: Any) -> Any:
-            return {}, None
+            return {}, []
 
         def new_resource(self, args: Any) -> Any:
             return "", args.inputs
