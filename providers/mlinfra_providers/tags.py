@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +10,7 @@ from mlinfra.adapters import ResolvedPart
 from mlinfra.environment import Environment
 
 _LONGEST_LABEL = 63
+_DIGITS = 8
 _NO_LABEL = re.compile(r"[^a-z0-9_-]")
 
 
@@ -30,6 +32,15 @@ def owner_of_all(parts: Sequence[ResolvedPart]) -> str:
 def as_labels(tags: Mapping[str, str]) -> dict[str, str]:
     """Return tags as labels of Google Cloud: lower case, digits, hyphens and underscores, at most 63 characters.
 
+    A longer value is cut, and ends in eight digits of its digest.
     https://cloud.google.com/resource-manager/docs/labels-overview#requirements
     """
-    return {key.lower(): _NO_LABEL.sub("-", value.lower())[:_LONGEST_LABEL] for key, value in tags.items()}
+    return {key.lower(): _label(value) for key, value in tags.items()}
+
+
+def _label(value: str) -> str:
+    plain = _NO_LABEL.sub("-", value.lower())
+    if len(plain) <= _LONGEST_LABEL:
+        return plain
+    digest = hashlib.sha256(value.encode()).hexdigest()[:_DIGITS]
+    return f"{plain[: _LONGEST_LABEL - _DIGITS - 1]}-{digest}"
