@@ -96,7 +96,7 @@ def test_a_wrong_field_is_refused(server: Server, reference: Reference) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
 def test_the_longest_names_are_taken(server: Server, kind: type[Part]) -> None:
     adapter = load_adapter("kubernetes")
-    scene = Scene(replace(SMALL[kind], name="a0-" + "b" * 60), {"name": "c" * 63})  # type: ignore[type-var]
+    scene = Scene(replace(SMALL[kind], name="a0-" + "b" * 60), {"name": "c" * 63})
     assert _refused(server, record_resolved(adapter, resolve_scene(adapter, scene))) == []
 
 

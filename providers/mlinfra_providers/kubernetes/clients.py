@@ -26,7 +26,8 @@ class Cluster:
 
     def get(self, kind: tuple[str, str, str], name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """Return a custom resource, or None where it is not."""
-        return self._custom("get", kind, name, namespace=namespace or self.namespace)
+        found: dict[str, Any] | None = self._custom("get", kind, name, namespace=namespace or self.namespace)
+        return found
 
     def list(self, kind: tuple[str, str, str], selector: str) -> list[dict[str, Any]]:
         """Return the custom resources with some labels."""
@@ -47,7 +48,7 @@ class Cluster:
 
     def deployment(self, name: str) -> dict[str, Any] | None:
         """Return a Deployment, or None where it is not."""
-        from kubernetes import client  # type: ignore[import-untyped]
+        from kubernetes import client
 
         api = _api(self._context)
         with explained(f"reading the deployment {name}"):
@@ -85,7 +86,7 @@ def _api(context: str) -> Any:
     from kubernetes import config
 
     try:
-        return config.new_client_from_config(context=context)
+        return config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise MlinfraError(
             f"the kubeconfig has no usable context {context}: {error}",
