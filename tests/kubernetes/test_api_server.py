@@ -5,17 +5,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from mlinfra.adapters import load_adapter
 from mlinfra.declarations.part import Part
+from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
 from mlinfra.testing.judge import record_resolved, resolve_scene
 from mlinfra.testing.specimens import KINDS, SMALL
 from mlinfra.testing.variations import Scene
+from mlinfra_providers.kubernetes.clients import ROUTES, SERVICES, Cluster, Conflict
+from mlinfra_providers.kubernetes.resources.traffic import TrafficSplit
 from mlinfra_providers.kubernetes.route import Split, route
+from mlinfra_providers.kubernetes.split import Routing
 from tests.kubernetes.objects import objects, pods_of
 from tests.lab.kubernetes.apiserver.build import CannotBuild, built
 from tests.lab.kubernetes.apiserver.server import Server, running
@@ -118,3 +124,44 @@ def test_every_pod_is_let_into_a_restricted_namespace(server: Server, reference:
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
     with pytest.raises(Answered, match="allowPrivilegeEscalation"):
         server.cluster.apply(path, pod, dry=True)
+
+
+def test_the_client_shifts_and_is_refused_when_another_was_faster(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _namespace(server, "shifting")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    context = YAML(typ="safe").load(server.kubeconfig)["current-context"]
+    inputs = {
+        "context": context,
+        "namespace": "shifting",
+        "endpoint": "flight-delay",
+        "backends": {"a" * 12: "one-predictor", "b" * 12: "two-predictor"},
+        "weights": {"a" * 12: 100.0},
+        "generation": 0.0,
+        "owner": "flights@example.com",
+        "labels": {},
+    }
+    handler = TrafficSplit(Path())
+    handler.create(inputs)
+    cluster = Cluster(context, "shifting")
+    routing = Routing(cluster, "flight-delay")
+    routing.shift({"a" * 12: 90, "b" * 12: 10}, 2, {"step": 10}, {"b" * 12: 50})
+    handler.update("", inputs, inputs)
+    found = handler.read("", inputs)
+    assert found is not None
+    assert found.inputs["weights"] == {"a" * 12: 90, "b" * 12: 10}
+    assert (found.inputs["generation"], found.outputs["remembered"]) == (2, {"step": 10})
+    stale = cluster.get(ROUTES, "flight-delay")
+    assert stale is not None
+    routing.shift({"a" * 12: 100}, 3, None, {})
+    with pytest.raises(Conflict):
+        cluster.replace(ROUTES, "flight-delay", stale)
+    assert cluster.list(SERVICES, "mlinfra-endpoint=flight-delay") == []
+    assert cluster.deployment("one-predictor") is None
+    handler.delete("", inputs)
+    handler.delete("", inputs)
+    assert handler.read("", inputs) is None
+    with pytest.raises(MlinfraError, match="no usable context nowhere"):
+        Cluster("nowhere", "shifting").get(ROUTES, "flight-delay")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -86,7 +87,8 @@ def _api(context: str) -> Any:
     from kubernetes import config
 
     try:
-        return config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
+        file = os.environ.get("KUBECONFIG") or None
+        return config.new_client_from_config(config_file=file, context=context)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise MlinfraError(
             f"the kubeconfig has no usable context {context}: {error}",
