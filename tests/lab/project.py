@@ -132,7 +132,9 @@ def _steps(log: Path) -> list[tuple[str, str]]:
         told = event.get("resOutputsEvent") or {}
         metadata = told.get("metadata") or (event.get("resourcePreEvent") or {}).get("metadata") or {}
         planning = bool(told.get("planning") or (event.get("resourcePreEvent") or {}).get("planning"))
-        if not metadata or metadata["type"].startswith("pulumi:"):
+        state = metadata.get("new") or metadata.get("old") or {}
+        # of a component there is nothing to make
+        if not metadata or metadata["type"].startswith("pulumi:") or not state.get("custom", True):
             continue
         wanted = "resourcePreEvent" if planning else "resOutputsEvent"
         if wanted in event:

@@ -45,9 +45,6 @@ class Scaled(Kind):
                 return dict(item)
         return None
 
-    def tag(self, account: Account, id_: str, arn: str, put: dict[str, str], drop: list[str]) -> None:
-        """Nothing that moto would keep."""
-
     def changed(self, account: Account, id_: str, old: Properties, new: Properties, names: set[str]) -> None:
         if names:
             self.made(account, new)
@@ -67,6 +64,7 @@ def _kind(type_: str, create: str, read: str, delete: str, listed: str, key: str
         listed=listed,
         key=key,
         renames={"name": key},
+        keeps_tags=False,
         **more,
     )
 

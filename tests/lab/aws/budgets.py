@@ -58,7 +58,8 @@ class Budget(Kind):
         if wire is not None:
             owner, _, name = id_.partition(":")
             wire["arn"] = f"arn:aws:budgets::{owner}:budget/{name}"
-            wire.pop("costFilters", None)
+            filters = (self.found(account, id_) or {}).get("CostFilters") or {}
+            wire["costFilters"] = [{"name": name, "values": values} for name, values in filters.items()]
         return wire
 
     def changed(self, account: Account, id_: str, old: Properties, new: Properties, names: set[str]) -> None:
@@ -102,5 +103,6 @@ KINDS: list[Kind] = [
             "timePeriodEnd": "TimePeriod.End",
         },
         aside=frozenset({"accountId", "tags", "notifications"}),
+        keeps_tags=False,
     )
 ]

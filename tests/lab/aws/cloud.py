@@ -105,7 +105,7 @@ class Aws(Cloud):
         live = kind.live(self._account(inputs), id_)
         if live is None:
             return None
-        everything = live.get("tags", {})
+        everything = live.get("tags", {}) if kind.keeps_tags else self._all_tags(kind, inputs)
         own = {key: value for key, value in everything.items() if self._default_tags.get(key) != value}
         own |= {key: value for key, value in inputs.get("tags", {}).items() if everything.get(key) == value}
         if own or "tags" in inputs:

@@ -20,12 +20,6 @@ class Alarm(Kind):
     def in_place(self) -> frozenset[str]:
         return frozenset(self.arguments.types) - {self.named}
 
-    def translated(self, inputs: Properties, name: str) -> tuple[Properties, list[Failure]]:
-        dimensions = inputs.get("dimensions")
-        if isinstance(dimensions, dict):  # a map on the wire, a list of names and values in the API
-            inputs = inputs | {"dimensions": [{"name": key, "value": item} for key, item in dimensions.items()]}
-        return super().translated(inputs, name)
-
     def found(self, account: Account, id_: str) -> Properties | None:
         kinds = ["CompositeAlarm" if "omposite" in self.token else "MetricAlarm"]
         answer: Any = account.call("cloudwatch", "DescribeAlarms", AlarmNames=[id_], AlarmTypes=kinds)
@@ -81,6 +75,10 @@ KINDS: list[Kind] = [
         renames={
             "name": "AlarmName",
             "metricQueries": "Metrics",
+            "metricQueries.metric": "MetricStat",
+            "metricQueries.metric.metricName": "Metric.MetricName",
+            "metricQueries.metric.namespace": "Metric.Namespace",
+            "metricQueries.metric.dimensions": "Metric.Dimensions",
             "evaluateLowSampleCountPercentiles": "EvaluateLowSampleCountPercentile",
         },
         outputs={"arn": "AlarmArn"},

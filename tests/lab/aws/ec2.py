@@ -214,6 +214,10 @@ class VpcEndpoint(Ec2Kind):
             found["SecurityGroupIds"] = [group["GroupId"] for group in found.get("Groups", [])]
             if isinstance(found.get("PolicyDocument"), Mapping):
                 found["PolicyDocument"] = json.dumps(found["PolicyDocument"])
+            named = [{"Name": "prefix-list-name", "Values": [found["ServiceName"]]}]
+            lists: Any = account.call("ec2", "DescribeManagedPrefixLists", Filters=named)["PrefixLists"]
+            if lists:
+                found["PrefixListId"] = lists[0]["PrefixListId"]
         return found
 
     def changed(self, account: Account, id_: str, old: Properties, new: Properties, names: set[str]) -> None:
@@ -260,7 +264,11 @@ def _kind(type_: str, key: str, kind: str, shape: Any = Ec2Kind, **more: Any) ->
         key=key,
         kind=kind,
         listed=more.pop("listed", f"{type_}s"),
-        outputs={"arn": "Arn", "ownerId": "OwnerId"},
+        outputs={
+            "arn": "Arn",
+            "ownerId": "OwnerId",
+            **({"prefixListId": "PrefixListId"} if kind == "vpc-endpoint" else {}),
+        },
         **more,
     )
     return made

@@ -84,6 +84,8 @@ class Kind:
     aside: frozenset[str] = frozenset({"region"})
     changes: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    keeps_tags: bool = True
+    """Whether the emulator does; what it forgets is taken to be as it was declared."""
 
     @property
     def arguments(self) -> Arguments:
@@ -142,7 +144,8 @@ class Kind:
 
     def tag(self, account: Account, id_: str, arn: str, put: dict[str, str], drop: list[str]) -> None:
         """Change the tags that it has."""
-        raise Refused(f"the lab cannot change the tags of a {self.token}")
+        if self.keeps_tags:
+            raise Refused(f"the lab cannot change the tags of a {self.token}")
 
     def changed(self, account: Account, id_: str, old: Properties, new: Properties, names: set[str]) -> None:
         """Change it in place, the tags aside."""

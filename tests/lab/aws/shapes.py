@@ -22,6 +22,9 @@ from tests.lab.wire import UNKNOWN, Path, Properties
 Renames = Mapping[str, str]
 """Path on the wire without indices to the name of the API's member, `a.b` to `B`; a dotted value opens structures."""
 
+PAIRS = ({"Key", "Value"}, {"Name", "Value"})
+"""Tags of a resource, dimensions of a metric: maps on the wire, lists in the API."""
+
 SHOWN = 12
 _NUMBERS = ("integer", "long", "float", "double")
 
@@ -108,12 +111,13 @@ class Translation:
 
     def _list(self, value: Any, shape: ListShape, path: Path, dotted: str) -> Any:
         members = getattr(shape.member, "members", {})
-        if isinstance(value, dict) and set(members) == {"Key", "Value"}:
-            pairs = [{"key": key, "value": item} for key, item in value.items()]
-            self.failures += bounds(pairs, shape, path, "tags")
+        if isinstance(value, dict) and set(members) in PAIRS:
+            key_name = min(members)
+            pairs = [{_lower(key_name): key, "value": item} for key, item in value.items()]
+            self.failures += bounds(pairs, shape, path, "entries")
             kept = Translation({})
-            listed = [kept.structure(pair, shape.member, (*path, pair["key"])) for pair in pairs]
-            # the path of a tag is its key; `.value` would be a name that nobody wrote
+            listed = [kept.structure(pair, shape.member, (*path, pair[_lower(key_name)])) for pair in pairs]
+            # the path of an entry is its key; `.value` would be a name that nobody wrote
             self.failures += [Failure(item.path[:-1], item.message) for item in kept.failures]
             return listed
         if isinstance(value, dict) and members:  # of at most one, which the SDK says as an object
