@@ -134,7 +134,7 @@ def _steps(log: Path) -> list[tuple[str, str]]:
         planning = bool(told.get("planning") or (event.get("resourcePreEvent") or {}).get("planning"))
         state = metadata.get("new") or metadata.get("old") or {}
         # of a component there is nothing to make
-        if not metadata or metadata["type"].startswith("pulumi:") or not state.get("custom", True):
+        if not metadata or metadata["type"].startswith("pulumi:") or not state.get("custom"):
             continue
         wanted = "resourcePreEvent" if planning else "resOutputsEvent"
         if wanted in event:
