@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ def pods_of(resources: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, pod in enumerate(pods(resource)):
             if resource.type.endswith(":FeatureStore"):
                 continue  # the operator makes these pods
-            spec = {key: value for key, value in pod.spec.items() if key not in _OF_KSERVE}
+            spec = {key: copy.deepcopy(value) for key, value in pod.spec.items() if key not in _OF_KSERVE}
             name = f"pod-{resource.inputs['metadata']['name']}-{number}"[:63].rstrip("-")
             labels = {"metadata": {"name": name, "labels": pod.labels}}
             yield resource.urn, {"apiVersion": "v1", "kind": "Pod", **labels, "spec": spec}

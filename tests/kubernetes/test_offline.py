@@ -116,6 +116,18 @@ def test_a_column_that_goes_is_a_loss(reference: Reference) -> None:
     assert Kubernetes().loses(token, fewer, before) is None
 
 
+def test_changed_definitions_are_other_pods_which_apply_them(reference: Reference) -> None:
+    stores = of(reference(0), "kubernetes:feast.dev/v1:FeatureStore")
+    told = {store.inputs["spec"]["services"]["podAnnotations"]["mlinfra/definitions"] for store in stores}
+    assert len(told) == len(stores) == 2
+    for store in stores:
+        spec = store.inputs["spec"]
+        (mounted,) = spec["services"]["offlineStore"]["server"]["volumeMounts"]
+        assert mounted["mountPath"] == f"/feast-data/{spec['feastProject']}/feature_repo/features.py"
+    (namespace,) = of(reference(0), "kubernetes:core/v1:Namespace")
+    assert namespace.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
+
+
 @pytest.mark.parametrize(
     ("every", "schedule"),
     [("5m", "*/5 * * * *"), ("1h", "0 */1 * * *"), ("6h", "0 */6 * * *"), ("1d", "0 0 * * *")],

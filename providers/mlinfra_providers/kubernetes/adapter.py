@@ -37,6 +37,7 @@ class Kubernetes:
     proved_against = "the operators' definitions on a real API server; no controller has run what it declares"
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the store; nothing writes the rows yet",
+        "FeatureStore.refresh": "is named at the store; nothing writes the rows yet",
         "TrainingJob.inputs": "are named at the runtime; mlinfra train does not start it here yet",
         "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }

@@ -14,6 +14,7 @@ import pulumi_kubernetes as k8s
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.realize import Surroundings
@@ -53,7 +54,7 @@ def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
     namespace, tags = namespace_name(environment), labels(environment, owner=owner_of_all(parts))
     made: list[pulumi.Resource] = []
     if environment.namespace is None:
-        made.append(_namespace(environment, namespace, tags, opts))
+        made.append(_namespace(environment, parts, namespace, tags, opts))
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=made))
         _bounds(environment, parts, namespace, tags, opts)
     ours = (
@@ -82,10 +83,21 @@ def name_in_state(part: ResolvedPart, *pieces: str) -> str:
 
 
 def _namespace(
-    environment: Environment, called: str, tags: Mapping[str, str], opts: pulumi.ResourceOptions
+    environment: Environment,
+    parts: Sequence[ResolvedPart],
+    called: str,
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
 ) -> k8s.core.v1.Namespace:
-    """Register the namespace: only restricted pods are let in; it is protected, for claims go with it."""
+    """Register the namespace, protected, for claims go with it. Only restricted pods are let in.
+
+    Beside a feature store those of the baseline standard, too: the Feast operator says nothing of what its containers
+    may do (feast-operator, services.go). What is not restricted is still told.
+    """
+    stores = any(isinstance(part.part, FeatureStore) for part in parts)
     security = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+    if stores:
+        security["pod-security.kubernetes.io/enforce"] = "baseline"
     return k8s.core.v1.Namespace(
         environment.name,
         metadata=k8s.meta.v1.ObjectMetaArgs(name=called, labels={**tags, **security}),

@@ -2,6 +2,7 @@
 
 https://docs.feast.dev/how-to-guides/feast-on-kubernetes. Where the database is stands in a Secret that is there
 already, `<store>-database`: `postgres` for both stores and `sql` for the registry, each as YAML of feature_store.yaml.
+Before its servers start, the operator makes a repository and applies what is in it: there the definitions are mounted.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import pulumi_kubernetes as k8s
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.feature_store import FeatureStore
+from mlinfra.digests import digest_json, short
 from mlinfra.durations import seconds
 from mlinfra_providers.kubernetes.around import name_in_state
-from mlinfra_providers.kubernetes.cron import cron
 from mlinfra_providers.kubernetes.naming import metadata, name, options, told
 from mlinfra_providers.kubernetes.network import DATABASES, holding, part_policy, same_namespace
-from mlinfra_providers.kubernetes.pods import mount, pod_security, resources
+from mlinfra_providers.kubernetes.pods import USER, mount, resources
 
 NAME_LIMIT = 40
 """The operator calls what it makes `feast-<name>-<service>`."""
-REPOSITORY = "/mlinfra/features"
-"""Where the definitions are mounted."""
+FILE = "features.py"
+REPOSITORY = "/feast-data/{project}/feature_repo"
+"""Where the operator makes the repository of a project (feast-operator: EphemeralPath, FeatureRepoDir)."""
 NEED = Compute(cpus=1, memory_gib=2)
 PORT = 6566
 TYPES = {"float64": "Float64", "int64": "Int64", "string": "String", "bool": "Bool"}
@@ -36,7 +38,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     definitions = k8s.core.v1.ConfigMap(
         name_in_state(part, "features"),
         metadata=metadata(part, links, f"{called}-features"),
-        data={"features.py": feast_definitions(store, called)},
+        data={FILE: feast_definitions(store, called)},
         opts=options(links),
     )
     made = k8s.apiextensions.CustomResource(
@@ -45,9 +47,8 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         kind="FeatureStore",
         metadata=metadata(part, links, called, annotations={"mlinfra/definition": told(_definition(part))}),
         spec={
-            "feastProject": called.replace("-", "_"),
-            "feastProjectDir": {"packaged": {"featureRepoPath": REPOSITORY}},
-            **_refreshed(store),
+            "feastProject": _project(called),
+            "feastProjectDir": {"init": {"minimal": True}},
             "services": _services(store, called),
         },
         opts=options(links, protect=True, depends_on=[definitions]),
@@ -72,7 +73,7 @@ def feast_definitions(store: FeatureStore, called: str) -> str:
         f"        Field(name={feature.name!r}, dtype={TYPES[feature.type]})," for feature in store.features
     )
     used = ", ".join(sorted({TYPES[feature.type] for feature in store.features}))
-    table = called.replace("-", "_")
+    table = _project(called)
     return f"""from datetime import timedelta
 
 from feast import Entity, FeatureView, Field, ValueType
@@ -100,23 +101,26 @@ def _definition(part: ResolvedPart) -> dict[str, object]:
     return {"source": f"{part.folder}/{store.source}", "code": part.code, "refresh": store.refresh}
 
 
-def _refreshed(store: FeatureStore) -> dict[str, object]:
-    """Return the schedule on which the newest values go to the online store."""
-    if store.refresh is None or not store.online:
-        return {}
-    return {"cronJob": {"schedule": cron(store.refresh), "concurrencyPolicy": "Forbid"}}
+def _project(called: str) -> str:
+    return called.replace("-", "_")
 
 
 def _services(store: FeatureStore, called: str) -> dict[str, object]:
     secret = {"name": f"{called}-database"}
+    file = f"{REPOSITORY.format(project=_project(called))}/{FILE}"
     server = {
         "resources": resources(NEED),
-        "volumeMounts": [mount("features", REPOSITORY, read_only=True)],
+        "volumeMounts": [mount("features", file, inside=FILE, read_only=True)],
         "metrics": True,
     }
     stored = {"persistence": {"store": {"type": "postgres", "secretRef": secret}}, "server": server}
     return {
-        "securityContext": pod_security(),
+        # of containers the operator says nothing: so these pods are of the baseline standard, not of the restricted one
+        "securityContext": k8s.core.v1.PodSecurityContextArgs(
+            run_as_non_root=True, fs_group=USER, seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault")
+        ),
+        # other definitions are other pods: only when they start, what is mounted is applied
+        "podAnnotations": {"mlinfra/definitions": short(digest_json(feast_definitions(store, called)))},
         "volumes": [
             k8s.core.v1.VolumeArgs(
                 name="features", config_map=k8s.core.v1.ConfigMapVolumeSourceArgs(name=f"{called}-features")

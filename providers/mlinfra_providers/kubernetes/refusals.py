@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
@@ -42,17 +41,10 @@ def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
 
 def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
     """Yield a problem for each value of a part that Kubernetes cannot honour."""
-    if isinstance(part, FeatureStore):
-        yield from _feature_store(part)
-    elif isinstance(part, Endpoint):
+    if isinstance(part, Endpoint):
         yield from _endpoint(part)
     elif isinstance(part, DriftMonitor):
         yield from _drift_monitor(part)
-
-
-def _feature_store(store: FeatureStore) -> Iterator[Problem]:
-    if store.refresh is not None and cron(store.refresh) is None:
-        yield _refusal(store, "refresh", _NO_SCHEDULE, store.refresh, _override(store, "refresh", "1h"))
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
