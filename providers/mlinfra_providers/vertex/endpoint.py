@@ -100,15 +100,16 @@ def _deploy(
     assert isinstance(served, Endpoint)
     frozen = ["*"] if deployment.frozen else None
     label = f"{part.part.name}-{deployment.release.short}"
+    registered = _version(part, deployment, links)
     version = PluginResource(
         "mlinfra:vertex:ModelVersion",
         label,
-        {**place(links), **_version(part, deployment, links)},
+        {**place(links), **registered},
         outputs=["model", "versionId"],
         options=plugin_options(links, depends_on=[links.of(served.model)["resource"]], ignore_changes=frozen),
     )
     spec = machine_spec(machine(served.compute))
-    content = canonical_json([spec, served.compute.spec(), _version(part, deployment, links)]).decode()
+    content = canonical_json([spec, registered["alias"]]).decode()
     return PluginResource(
         "mlinfra:vertex:DeployedModel",
         label,
@@ -121,6 +122,7 @@ def _deploy(
             "model": version.output("model"),
             "modelVersionId": version.output("versionId"),
             "dedicatedResources": {"machineSpec": spec, **_replicas(served)},
+            "needs": served.compute.spec(),
             "serviceAccount": account_email(environment, part.part, "endpoint"),
         },
         outputs=["deployedId", "serviceAttachment"],
