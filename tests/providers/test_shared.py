@@ -65,3 +65,6 @@ def test_two_names_are_never_one(limit: int, separator: str) -> None:
 
 def test_labels_are_in_googles_alphabet() -> None:
     assert as_labels({"Owner": "flights@example.com"}) == {"owner": "flights-example-com"}
+    long = [as_labels({"part": "endpoints." + "b" * 60 + ending})["part"] for ending in ("c", "d")]
+    assert [len(label) for label in long] == [63, 63]
+    assert long[0] != long[1]
