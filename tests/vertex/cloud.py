@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.api_core import exceptions
+from google.api_core import exceptions as untyped
 from google.cloud import aiplatform_v1 as vertex
 
+exceptions: Any = untyped
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -87,7 +88,7 @@ class Cloud:
         endpoint = self.kept[request.endpoint]
         if request.deployed_model.id in [item.id for item in endpoint.deployed_models]:
             raise exceptions.AlreadyExists(request.deployed_model.id)
-        model = vertex.DeployedModel(request.deployed_model)
+        model: Any = vertex.DeployedModel(request.deployed_model)
         model.model, _, model.model_version_id = model.model.partition("@")
         model.create_time = BEGAN + timedelta(minutes=len(self.calls))
         model.status.available_replica_count = model.dedicated_resources.min_replica_count

@@ -100,7 +100,7 @@ def test_what_serves_and_what_watches_is_priced(reference: Reference) -> None:
 def test_the_runs_of_a_monitor_are_counted(reference: Reference) -> None:
     """Every hour and every six hours, at most half an hour each, of 730 hours a month."""
     items = estimate(reference(2), snapshot()).items
-    runs = {item.part: item.quantity for item in items if item.part.startswith("drift_monitors.")}
+    runs = {item.part: item.quantity for item in items if (item.part or "").startswith("drift_monitors.")}
     assert round(float(runs["drift_monitors.flight-delay"].high)) == 365
     assert round(float(runs["drift_monitors.diabetes-progression"].high), 1) == 60.8
 

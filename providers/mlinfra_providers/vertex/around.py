@@ -222,6 +222,10 @@ def _logs(environment: Environment, opts: pulumi.ResourceOptions) -> None:
     )
 
 
+def _payer(project: gcp.organizations.GetProjectResult) -> Any:
+    return project.billing_account or UNKNOWN
+
+
 def _budget(
     environment: Environment, topic: pulumi.Output[str], labels: dict[str, str], opts: pulumi.ResourceOptions
 ) -> None:
@@ -231,12 +235,12 @@ def _budget(
     """
     if environment.budget is None:
         return
-    asked = pulumi.InvokeOptions(parent=opts.parent, provider=opts.provider)  # type: ignore[arg-type]
+    asked = pulumi.InvokeOptions(parent=opts.parent, provider=opts.provider)
     project = gcp.organizations.get_project_output(project_id=environment.account, opts=asked)
     whole = int(environment.budget.monthly_usd)
     gcp.billing.Budget(
         f"{environment.name}-budget",
-        billing_account=project.apply(lambda found: found.billing_account or UNKNOWN),
+        billing_account=project.apply(_payer),
         display_name=short_name(environment.name, "mlinfra", limit=60),
         amount=gcp.billing.BudgetAmountArgs(
             specified_amount=gcp.billing.BudgetAmountSpecifiedAmountArgs(

@@ -56,16 +56,17 @@ def _vertex(client: str, region: str) -> Any:
     if address := os.environ.get(ENDPOINT):
         from google.auth.credentials import AnonymousCredentials
 
-        options = ClientOptions(api_endpoint=address)  # type: ignore[no-untyped-call]
-        return made(credentials=AnonymousCredentials(), transport="rest", client_options=options)  # type: ignore[no-untyped-call]
-    return made(client_options=ClientOptions(api_endpoint=f"{region}-aiplatform.googleapis.com"))  # type: ignore[no-untyped-call]
+        options = ClientOptions(api_endpoint=address)
+        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return made(credentials=credentials, transport="rest", client_options=options)
+    return made(client_options=ClientOptions(api_endpoint=f"{region}-aiplatform.googleapis.com"))
 
 
 @cache
 def _storage(project: str) -> Any:
-    from google.cloud import storage
+    from google.cloud.storage import Client  # type: ignore[import-untyped]
 
-    return storage.Client(project=project)
+    return Client(project=project)
 
 
 @contextmanager

@@ -125,7 +125,7 @@ class VertexService:
 
 
 def _is_newest(now: InForce, item: Any) -> bool:
-    return newest(now.endpoint)[item.display_name] == item.id
+    return newest(now.endpoint)[item.display_name] == str(item.id)
 
 
 def _not_yet(what: str) -> NoReturn:
