@@ -51,13 +51,14 @@ def reference(example: Environment) -> Made:
     return make
 
 
-def _recorded(local: Declared, environment: Environment, released: int) -> Resources:
+def declared(local: Declared, environment: Environment, released: int) -> Declared:
+    """Return the reference stacks with so many releases of each endpoint, the newest serving."""
     stacks = [replace(item, code=digest_json(["code", item.folder])) for item in local.stacks]
     releases: dict[str, list[Release]] = {}
     for item in stacks:
         for endpoint in item.stack.of_kind(Endpoint):
             releases[endpoint.name] = [_release(item.stack.name, endpoint, number) for number in (2, 1)][:released]
-    declared = replace(
+    return replace(
         local,
         environment=environment,
         stacks=stacks,
@@ -68,8 +69,11 @@ def _recorded(local: Declared, environment: Environment, released: int) -> Resou
         },
         releases={release.digest: release for made in releases.values() for release in made},
     )
+
+
+def _recorded(local: Declared, environment: Environment, released: int) -> Resources:
     adapter = load_adapter("kubernetes")
-    resolved = resolve(declared, adapter)
+    resolved = resolve(declared(local, environment, released), adapter)
     return record(lambda: realize(resolved, adapter), project="mlinfra", stack="prod")
 
 
