@@ -34,7 +34,7 @@ class Kubernetes:
     """A cluster of the team's own, with KServe, Kubeflow Trainer, Feast, Gateway API, KEDA and Prometheus."""
 
     name = "kubernetes"
-    proved_against = "the real engine and API server with the operators' definitions; no operator has run what it declares"
+    proved_against = "the real engine and API server with the operators' definitions; no operator has run it"
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the store; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the store; nothing writes the rows yet",
