@@ -12,6 +12,7 @@ from dataclasses import replace
 from mlinfra.resources import Resources
 
 STANDS_FOR: Mapping[str, str] = {
+    "mlinfra:azureml:OnlineEndpoint": "azure-native:machinelearningservices:OnlineEndpoint",
     "mlinfra:sagemaker:Endpoint": "aws:sagemaker/endpoint:Endpoint",
     "mlinfra:sagemaker:ModelVersion": "aws-native:sagemaker:ModelPackage",
     "mlinfra:vertex:CustomJob": "google-native:aiplatform/v1:CustomJob",
