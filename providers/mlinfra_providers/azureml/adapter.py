@@ -32,7 +32,9 @@ def _images(digit: str) -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    vault = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/keys/providers/Microsoft.KeyVault/vaults"
+    vault = (
+        "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/keys/providers/Microsoft.KeyVault/vaults"
+    )
     return f"{vault}/acme-ml/keys/{name}"
 
 

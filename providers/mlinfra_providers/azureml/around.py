@@ -20,9 +20,9 @@ from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.environment import Environment
 from mlinfra.realize import Surroundings
 from mlinfra_providers.azureml.features import make_feature_store
-from mlinfra_providers.azureml.naming import ACCOUNT_LIMIT, group_id, identity_of, place_digits
-from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, KEY_USER, grant
+from mlinfra_providers.azureml.naming import ACCOUNT_LIMIT, group_id, identity_of, vault_id, vault_name
 from mlinfra_providers.azureml.places import KEY_ID, account_id, account_name
+from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, KEY_USER, grant
 from mlinfra_providers.azureml.storage import KEPT_DAYS, make_account, tidy_up
 from mlinfra_providers.azureml.workspace import Key, Machinery, make_workspace
 from mlinfra_providers.short_names import short_name
@@ -120,7 +120,7 @@ def _vault(environment: Environment, tags: dict[str, str], opts: pulumi.Resource
     asked = pulumi.InvokeOptions(parent=opts.parent, provider=opts.provider)
     return keyvault.Vault(
         f"{environment.name}-vault",
-        vault_name=short_name(environment.name, place_digits(environment), limit=ACCOUNT_LIMIT),
+        vault_name=vault_name(environment),
         resource_group_name=environment.resource_group or "",
         location=environment.region,
         properties=keyvault.VaultPropertiesArgs(
@@ -145,13 +145,12 @@ def _key(
     if environment.encryption is not None:
         found = KEY_ID.fullmatch(environment.encryption.key)
         assert found is not None
-        vault_id, vault_name, key_name, version = found.groups()
-        uri = f"https://{vault_name}.vault.azure.net/"
+        there, vault_called, key_name, version = found.groups()
+        uri = f"https://{vault_called}.vault.azure.net/"
         identifier = "/".join([f"{uri}keys/{key_name}", *([version] if version else [])])
-        return Key(vault_id, uri, key_name, identifier, [])
+        return Key(there, uri, key_name, identifier, [])
     assert vault is not None
     called = short_name(environment.name, "mlinfra", limit=127)
-    vault_name = short_name(environment.name, place_digits(environment), limit=ACCOUNT_LIMIT)
     key = keyvault.Key(
         f"{environment.name}-key",
         key_name=called,
@@ -173,8 +172,8 @@ def _key(
         tags=tags,
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=True)),
     )
-    vault_id = f"{group_id(environment)}/providers/Microsoft.KeyVault/vaults/{vault_name}"
-    return Key(vault_id, f"https://{vault_name}.vault.azure.net/", called, key.key_uri_with_version, [vault, key])
+    uri = f"https://{vault_name(environment)}.vault.azure.net/"
+    return Key(vault_id(environment), uri, called, key.key_uri_with_version, [vault, key])
 
 
 def _encryption(key: Key, identity: str) -> storage.EncryptionArgs:

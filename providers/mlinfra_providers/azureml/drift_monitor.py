@@ -18,9 +18,9 @@ from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.releases import Release
 from mlinfra_providers.azureml.machines import machine
 from mlinfra_providers.azureml.naming import identity_id, name, options, physical_name, where
+from mlinfra_providers.azureml.places import Place, data, datastore, tree
 from mlinfra_providers.azureml.roles import identity, reads_captured
 from mlinfra_providers.azureml.schedules import START, iso, recurrence
-from mlinfra_providers.azureml.places import Place, data, datastore, tree
 from mlinfra_providers.azureml.training_job import cluster_id, make_cluster
 from mlinfra_providers.azureml.workspace import environment_id
 from mlinfra_providers.tags import tags_of
@@ -167,9 +167,7 @@ def _alarm(part: ResolvedPart, links: Links) -> None:
         criteria=alerts.ScheduledQueryRuleCriteriaArgs(
             all_of=[
                 alerts.ConditionArgs(
-                    query=(
-                        f'AmlComputeJobEvent | where ExperimentName == "{experiment}" and EventType == "JobFailed"'
-                    ),
+                    query=(f'AmlComputeJobEvent | where ExperimentName == "{experiment}" and EventType == "JobFailed"'),
                     time_aggregation="Count",
                     operator="GreaterThan",
                     threshold=0,

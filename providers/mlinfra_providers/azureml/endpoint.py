@@ -29,9 +29,9 @@ from mlinfra_providers.azureml.naming import (
     workspace_id,
     workspace_name,
 )
+from mlinfra_providers.azureml.places import abfs, datastore, tree
 from mlinfra_providers.azureml.roles import identity
 from mlinfra_providers.azureml.scaling import autoscale
-from mlinfra_providers.azureml.places import abfs, datastore, tree
 from mlinfra_providers.azureml.traffic import register_traffic
 from mlinfra_providers.azureml.workspace import environment_id
 from mlinfra_providers.plugin_resource import PluginResource
@@ -165,9 +165,7 @@ def _collected(served: Endpoint) -> ml.DataCollectorArgs | None:
         return None
     rate = served.capture.percent / 100
     return ml.DataCollectorArgs(
-        collections={
-            kind: ml.CollectionArgs(data_collection_mode="Enabled", sampling_rate=rate) for kind in COLLECTED
-        },
+        collections={kind: ml.CollectionArgs(data_collection_mode="Enabled", sampling_rate=rate) for kind in COLLECTED},
         rolling_rate="Hour",
     )
 

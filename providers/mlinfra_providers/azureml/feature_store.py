@@ -16,8 +16,8 @@ from mlinfra.digests import digest_json, short
 from mlinfra.durations import seconds
 from mlinfra_providers.azureml.features import DATASTORE, rows
 from mlinfra_providers.azureml.naming import feature_store_name, name, options, place, plugin_options
-from mlinfra_providers.azureml.schedules import START, recurrence
 from mlinfra_providers.azureml.places import records
+from mlinfra_providers.azureml.schedules import START, recurrence
 from mlinfra_providers.plugin_resource import PluginResource
 from mlinfra_providers.tags import tags_of
 
@@ -43,7 +43,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     entity = ml.FeaturestoreEntityContainerEntity(
         store.name,
         name=called,
-        properties=ml.FeaturestoreEntityContainerArgs(description=f"mlinfra: {store.entity.name}", tags=tags),
+        properties=ml.FeaturestoreEntityContainerPropertiesArgs(description=f"mlinfra: {store.entity.name}", tags=tags),
         opts=ready,
         **inside,
     )
@@ -51,11 +51,9 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         store.name,
         name=called,
         version=_VERSION,
-        properties=ml.FeaturestoreEntityVersionArgs(
+        properties=ml.FeaturestoreEntityVersionPropertiesArgs(
             description=f"mlinfra: the key of {store.entity.name}",
-            index_columns=[
-                ml.IndexColumnArgs(column_name=store.entity.name, data_type=TYPES[store.entity.key])
-            ],
+            index_columns=[ml.IndexColumnArgs(column_name=store.entity.name, data_type=TYPES[store.entity.key])],
             stage="Production",
             tags=tags,
         ),
@@ -66,7 +64,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     container = ml.FeaturesetContainerEntity(
         store.name,
         name=called,
-        properties=ml.FeaturesetContainerArgs(description=_source(part, store), tags=tags),
+        properties=ml.FeaturesetContainerPropertiesArgs(description=_source(part, store), tags=tags),
         opts=ready,
         **inside,
     )
@@ -75,7 +73,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         f"{store.name}-{version}",
         name=called,
         version=version,
-        properties=ml.FeaturesetVersionArgs(
+        properties=ml.FeaturesetVersionPropertiesArgs(
             description=_source(part, store),
             entities=[f"azureml:{called}:{_VERSION}"],
             specification=ml.FeaturesetSpecificationArgs(path=f"azureml://datastores/{DATASTORE}/paths/{path}"),

@@ -18,9 +18,10 @@ from mlinfra_providers.azureml.naming import (
     feature_store_name,
     group_id,
     place_digits,
+    vault_id,
 )
-from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, CONTRIBUTOR, grant
 from mlinfra_providers.azureml.places import account_id, account_name, artifacts
+from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, CONTRIBUTOR, grant
 from mlinfra_providers.azureml.workspace import Machinery, encrypted, make_diagnostics, make_insights, managed_network
 from mlinfra_providers.short_names import short_name
 
@@ -75,8 +76,8 @@ def make_feature_store(
         identity=ml.ManagedServiceIdentityArgs(type="UserAssigned", user_assigned_identities=[machinery.identity]),
         primary_user_assigned_identity=machinery.identity,
         storage_account=account_id(environment, account_name(environment)),
-        system_datastores_auth_mode="identity",
-        key_vault=machinery.key.vault_id if vault is None or vault in machinery.key.made else vault.id,
+        system_datastores_auth_mode="Identity",
+        key_vault=machinery.key.vault_id if vault is None else vault_id(environment),
         application_insights=make_insights(machinery, "features", opts).id,
         encryption=encrypted(machinery),
         hbi_workspace=True,

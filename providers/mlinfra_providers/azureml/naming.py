@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any
-
-import pulumi
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.adapters import Links
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra_providers.short_names import short_name
+
+if TYPE_CHECKING:
+    import pulumi
 
 NAME_LIMIT = 128
 """Of identities; alarms, dashboards and assets have room for more."""
@@ -69,7 +70,19 @@ def group_id(environment: Environment) -> str:
 
 def workspace_id(environment: Environment) -> str:
     """Return the id of the workspace."""
-    return f"{group_id(environment)}/providers/Microsoft.MachineLearningServices/workspaces/{workspace_name(environment)}"
+    return (
+        f"{group_id(environment)}/providers/Microsoft.MachineLearningServices/workspaces/{workspace_name(environment)}"
+    )
+
+
+def vault_name(environment: Environment) -> str:
+    """Return the name of the vault that is made."""
+    return short_name(environment.name, place_digits(environment), limit=ACCOUNT_LIMIT)
+
+
+def vault_id(environment: Environment) -> str:
+    """Return the id of the vault that is made."""
+    return f"{group_id(environment)}/providers/Microsoft.KeyVault/vaults/{vault_name(environment)}"
 
 
 def identity_id(environment: Environment, part: Part, purpose: str) -> str:
@@ -96,13 +109,19 @@ def where(links: Links) -> dict[str, Any]:
 
 
 def options(
-    links: Links, *, protect: bool = False, depends_on: Any = None, ignore_changes: list[str] | None = None,
+    links: Links,
+    *,
+    protect: bool = False,
+    depends_on: Any = None,
+    ignore_changes: list[str] | None = None,
     retain: bool | None = None,
 ) -> pulumi.ResourceOptions:
     """Return the options of a resource of Azure: in the subscription that the environment names.
 
     With `retain` it stays at Azure when it is declared no more.
     """
+    import pulumi
+
     return pulumi.ResourceOptions(
         parent=links.parent, provider=links.around.provider, protect=protect, depends_on=depends_on,
         ignore_changes=ignore_changes, retain_on_delete=retain,
@@ -122,4 +141,6 @@ def place(links: Links) -> dict[str, Any]:
 
 def plugin_options(links: Links, *, protect: bool = False, depends_on: Any = None) -> pulumi.ResourceOptions:
     """Return the options of a resource of mlinfra's own plugin."""
+    import pulumi
+
     return pulumi.ResourceOptions(parent=links.parent, protect=protect, depends_on=depends_on)

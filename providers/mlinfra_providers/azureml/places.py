@@ -84,4 +84,7 @@ def datastore(environment: Environment, there: Place) -> str:
 def datastores(environment: Environment) -> dict[str, Place]:
     """Return the datastores that the workspace has, by name, each with the container that it stands for."""
     models = artifacts(environment)
-    return {_MODELS: Place(models.account, models.container, ""), _DATA: Place(account_name(environment), CONTAINER, "")}
+    return {
+        _MODELS: Place(models.account, models.container, ""),
+        _DATA: Place(account_name(environment), CONTAINER, ""),
+    }

@@ -27,9 +27,7 @@ class AzureMLService:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._azure = Azure(
-            environment.account or "", environment.resource_group or "", workspace_name(environment)
-        )
+        self._azure = Azure(environment.account or "", environment.resource_group or "", workspace_name(environment))
 
     def observe(self, endpoint: str) -> Serving:
         """Return the split in force, and what each deployment really runs."""

@@ -136,7 +136,7 @@ def whole(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     properties = endpoint["properties"]
     body = {key: endpoint[key] for key in _KEPT if endpoint.get(key) is not None}
     if identity := body.get("identity"):
-        users = dict.fromkeys(identity.get("userAssignedIdentities") or (), {})
+        users: dict[str, Any] = {user: {} for user in identity.get("userAssignedIdentities") or ()}
         body["identity"] = {"type": identity["type"], **({"userAssignedIdentities": users} if users else {})}
     return {**body, "properties": {key: properties[key] for key in _PROPERTIES if properties.get(key) is not None}}
 

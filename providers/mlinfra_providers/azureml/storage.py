@@ -105,9 +105,7 @@ def tidy_up(
                     definition=storage.ManagementPolicyDefinitionArgs(
                         actions=storage.ManagementPolicyActionArgs(
                             version=storage.ManagementPolicyVersionArgs(
-                                delete=storage.DateAfterCreationArgs(
-                                    days_after_creation_greater_than=OLD_VERSIONS_DAYS
-                                )
+                                delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=OLD_VERSIONS_DAYS)
                             )
                         ),
                         filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"]),

@@ -30,9 +30,9 @@ from mlinfra_providers.azureml.naming import (
     where,
     workspace_id,
 )
+from mlinfra_providers.azureml.places import Place, data, datastore, records, tree
 from mlinfra_providers.azureml.roles import identity
 from mlinfra_providers.azureml.schedules import iso
-from mlinfra_providers.azureml.places import Place, data, datastore, records, tree
 from mlinfra_providers.azureml.workspace import environment_id
 from mlinfra_providers.plugin_resource import PluginResource
 from mlinfra_providers.tags import tags_of

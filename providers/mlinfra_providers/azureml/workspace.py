@@ -15,10 +15,10 @@ from pulumi_azure_native import machinelearningservices as ml
 
 from mlinfra.digests import digest_json, short
 from mlinfra.environment import Environment
-from mlinfra_providers.azureml.naming import workspace_id, workspace_name
+from mlinfra_providers.azureml.naming import vault_id, workspace_id, workspace_name
 from mlinfra_providers.azureml.network import make_private_endpoint
-from mlinfra_providers.azureml.roles import CONTRIBUTOR, VAULT_ADMINISTRATOR, grant, registry_id
 from mlinfra_providers.azureml.places import account_id, account_name, artifacts, datastores
+from mlinfra_providers.azureml.roles import CONTRIBUTOR, VAULT_ADMINISTRATOR, grant, registry_id
 from mlinfra_providers.azureml.storage import KEPT_DAYS
 from mlinfra_providers.short_names import short_name
 
@@ -52,7 +52,8 @@ class Machinery:
 
 def environment_id(environment: Environment, purpose: str) -> str:
     """Return the id of the environment (Azure's word for an image) that a purpose runs in."""
-    return f"{workspace_id(environment)}/environments/{_image_name(environment, purpose)}/versions/{_version(environment, purpose)}"
+    asset = f"environments/{_image_name(environment, purpose)}/versions/{_version(environment, purpose)}"
+    return f"{workspace_id(environment)}/{asset}"
 
 
 def make_workspace(
@@ -121,9 +122,7 @@ def managed_network(environment: Environment, *accounts: str) -> ml.ManagedNetwo
     )
 
 
-def make_insights(
-    machinery: Machinery, name: str, opts: pulumi.ResourceOptions
-) -> applicationinsights.Component:
+def make_insights(machinery: Machinery, name: str, opts: pulumi.ResourceOptions) -> applicationinsights.Component:
     """Register what a workspace sends its own measurements to."""
     environment = machinery.environment
     return applicationinsights.Component(
@@ -142,8 +141,13 @@ def make_insights(
     )
 
 
-def make_diagnostics(environment: Environment, name: str, watched: pulumi.Input[str], logs: pulumi.Input[str],
-                     opts: pulumi.ResourceOptions) -> None:
+def make_diagnostics(
+    environment: Environment,
+    name: str,
+    watched: pulumi.Input[str],
+    logs: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> None:
     """Register that all lines of a resource go to where logs are kept."""
     monitor.DiagnosticSetting(
         name,
@@ -161,12 +165,13 @@ def _workspace(
     environment = machinery.environment
     insights = make_insights(machinery, "mlinfra", opts)
     label = f"{environment.name}-workspace"
+    after = pulumi.ResourceOptions.merge(ready, pulumi.ResourceOptions(depends_on=[vault]))
     granted = [
-        grant(environment, f"{label}-{name}", machinery.owner, role, scope, ready)
+        grant(environment, f"{label}-{name}", machinery.owner, role, scope, after)
         for name, role, scope in (
             ("storage", CONTRIBUTOR, account_id(environment, account_name(environment))),
-            ("secrets", VAULT_ADMINISTRATOR, _vault_id(environment, vault, machinery)),
-            ("vault", CONTRIBUTOR, _vault_id(environment, vault, machinery)),
+            ("secrets", VAULT_ADMINISTRATOR, vault_id(environment)),
+            ("vault", CONTRIBUTOR, vault_id(environment)),
         )
     ]
     made = ml.Workspace(
@@ -176,13 +181,11 @@ def _workspace(
         location=environment.region,
         kind="Default",
         description=f"mlinfra: {environment.name}",
-        identity=ml.ManagedServiceIdentityArgs(
-            type="UserAssigned", user_assigned_identities=[machinery.identity]
-        ),
+        identity=ml.ManagedServiceIdentityArgs(type="UserAssigned", user_assigned_identities=[machinery.identity]),
         primary_user_assigned_identity=machinery.identity,
         storage_account=account_id(environment, account_name(environment)),
-        system_datastores_auth_mode="identity",
-        key_vault=vault.id,
+        system_datastores_auth_mode="Identity",
+        key_vault=vault_id(environment),
         application_insights=insights.id,
         container_registry=registry_id(environment),
         encryption=encrypted(machinery),
@@ -191,14 +194,10 @@ def _workspace(
         v1_legacy_mode=False,
         managed_network=managed_network(environment, artifacts(environment).account),
         tags=machinery.tags,
-        opts=pulumi.ResourceOptions.merge(ready, pulumi.ResourceOptions(protect=True, depends_on=granted)),
+        opts=pulumi.ResourceOptions.merge(ready, pulumi.ResourceOptions(protect=True, depends_on=[vault, *granted])),
     )
     make_diagnostics(environment, label, made.id, machinery.logs, opts)
     return made
-
-
-def _vault_id(environment: Environment, vault: keyvault.Vault, machinery: Machinery) -> pulumi.Input[str]:
-    return machinery.key.vault_id if vault in machinery.key.made else vault.id
 
 
 def _image(machinery: Machinery, purpose: str, opts: pulumi.ResourceOptions) -> ml.EnvironmentVersion:

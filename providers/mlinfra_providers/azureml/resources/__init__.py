@@ -1,4 +1,4 @@
-"""The resource types of Azure ML that pulumi-azure-native has not, or not rightly, by name: `mlinfra:azureml:<name>`."""
+"""The resource types of Azure ML that pulumi-azure-native has not, or not rightly: `mlinfra:azureml:<name>`."""
 
 from __future__ import annotations
 
