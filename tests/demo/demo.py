@@ -31,7 +31,7 @@ from tests.demo.watching import drift
 
 STACK, ENDPOINT = "flight-delay", "flight-delay"
 DEV, STAGING, PROD = place.ENVIRONMENTS
-RATE, COMPARED = 50.0, 100
+RATE, COMPARED = 35.0, 100
 ACCEPTED_AUC = 0.68
 LABEL_SECONDS = 20.0
 LOOKED_SECONDS = 0.5

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LOAD_FLIGHTS, WINDOW_ROWS, RESAMPLES = 15_000, 2000, 3
+LOAD_FLIGHTS, WINDOW_ROWS, RESAMPLES = 15_000, 2000, 2
 
 Body = Mapping[str, Any]
 
