@@ -12,11 +12,12 @@ export PYTHONDONTWRITEBYTECODE :=
 # like pip and git: a proxy's certificate that this machine trusts is good for uv too
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: help demo test test-long mutate lint bench docs capture clean engine
+.PHONY: help demo test test-long lab mutate lint bench docs capture clean engine
 help:
 	@echo "make demo       set up, run the main job on real data, take it down (KEEP=1 keeps it)"
 	@echo "make test       set up and run the tests; ARGS='tests/core -k name' runs some, one by one"
 	@echo "make test-long  the slowest scenarios"
+	@echo "make lab TARGET=sagemaker   leaves an emulated cloud running and prints the environment for it"
 	@echo "make mutate     changes each policy rule in each place: its examples must see it"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      ratios against peers and bare parts"
@@ -32,10 +33,11 @@ help:
 
 $(STAMP): pyproject.toml uv.lock | $(filter .cache/uv/bin/uv,$(UV))
 	@$(CHECK_PYTHON)
-	@echo "installing the packages of uv.lock into $(VENV) (about 200 MB to download, half a minute)"
-	@set -o pipefail; $(UV) sync --locked --extra local --python $(PYTHON) 2>&1 | awk '!/^ [-+~] / { print "  " $$0; fflush() }'
+	@echo "installing the packages of uv.lock into $(VENV) (about 330 MB to download, a minute)"
+	@set -o pipefail; $(UV) sync --locked --extra all --python $(PYTHON) 2>&1 | awk '!/^ [-+~] / { print "  " $$0; fflush() }'
+	@# all but the SDKs of the clouds: 270 MB of modules, of which a plan imports a few
 	@echo "compiling bytecode, so that the first start of each server is not slow"
-	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib core providers cli serving engine policies >/dev/null || true
+	@$(BIN)/python -m compileall -q -j 0 -x '/pulumi_(aws|azure_native|gcp)/' $(VENV)/lib core providers cli serving engine policies >/dev/null || true
 	@touch $@
 
 engine: $(STAMP)
@@ -56,6 +58,9 @@ endif
 
 test-long: engine
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lab: engine
+	@$(BIN)/python -m tests.lab.leave $(TARGET)
 
 mutate: $(STAMP)
 	@$(BIN)/python -m tests.policies.mutation $(ARGS)

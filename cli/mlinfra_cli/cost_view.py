@@ -56,6 +56,8 @@ def show_comparison(comparison: Comparison) -> None:
     for alternative in alternatives:
         lines = [line for problem in alternative.refusals for line in str(problem).splitlines()]
         _show_notes(f"{alternative.target} refuses", lines)
+        supposed = [f"{name}: {value}" for name, value in alternative.supposed.items()]
+        _show_notes(f"supposed on {alternative.target}", supposed)
         if alternative.estimate is not None:
             _show_notes(f"not priced on {alternative.target}", [_gap(gap) for gap in alternative.estimate.unpriced])
 

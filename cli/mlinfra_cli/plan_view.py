@@ -23,7 +23,7 @@ _SIGNS: Mapping[Change, tuple[str, str]] = {
     Change.DELETE: ("-", "gone"),
 }
 _WORST_FIRST = (Change.MAY_REPLACE, Change.REPLACE, Change.DELETE, Change.UPDATE, Change.CREATE)
-_NOUNS = {kind.plural: kind.noun() for kind in Part.__subclasses__()}
+_NOUNS = {"environments": "environment", **{kind.plural: kind.noun() for kind in Part.__subclasses__()}}
 _SERVING = {"stops serving": "danger", "may be interrupted": "attention"}
 _RAW = "resources of your own (stacks/__main__.py)"
 
@@ -33,6 +33,10 @@ def show_plan(plan: Plan, *, details: bool) -> None:
     environment = plan.session.environment
     how = "as the engine previews it" if plan.engine else "offline"
     render.show(text(("plan for ", ""), (environment.name, "name"), f" on {environment.target}, {how}"))
+    if plan.unread:
+        render.show(
+            text((plan.unread, "attention")), text(("so everything is compared with nothing, and looks new", ""))
+        )
     touched = {
         key: found
         for key, changes in plan.by_part().items()

@@ -75,6 +75,8 @@ class Links:
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     parent: Any = None
     """The Pulumi component of the part that is being declared: the parent of its resources."""
+    around: Any = None
+    """What the adapter's own `surround` made for all parts."""
 
     def of(self, part: Part) -> Mapping[str, Any]:
         """Return what `part` gave."""
@@ -189,9 +191,14 @@ class Adapter(Protocol):
     or one value of a field: `DriftMonitor.on_drift=block-promotion`."""
     shared: bool
     """Whether others reach what is made here, so that state and artifacts must be kept where they do."""
+    place: Mapping[str, tuple[Any, Any]]
+    """The fields of `mlinfra.place` that this target has, each with two values that it takes; and its own values of
+    `state` and `artifacts`, where those of AWS do not do. The contract tries them; where the prices of targets are
+    compared, and the target demands a field that is not written, its first value is supposed."""
 
     def refuse_environment(self, environment: Environment) -> Iterable[tuple[str, str, str]]:
-        """Yield (field, reason, way out) for each field of the environment that this target cannot honour."""
+        """Yield (field, reason, way out) for each field of the environment that this target cannot honour, or that it
+        demands and does not find. What it has no use for at all is said by `mlinfra.place.refuse_foreign`."""
         ...
 
     def refuse(self, part: Part, environment: Environment) -> Iterable[Problem]:
@@ -214,6 +221,12 @@ class Adapter(Protocol):
 
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest type of machine that fits, or None when none does."""
+        ...
+
+    def surround(self, parts: Sequence[ResolvedPart], links: Links) -> Links:
+        """Register what all parts share, under an `mlinfra.realize.Surroundings`; return the links with `around`.
+
+        It comes before the first part. A target without anything shared returns the links as they are."""
         ...
 
     def declare(self, part: ResolvedPart, links: Links) -> Links:

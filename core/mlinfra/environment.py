@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from mlinfra.durations import Duration
+from mlinfra.place import Encryption, Images, Network
 from mlinfra.policy.exceptions import Policies
 from mlinfra.prices.usage import Commitments, Usage
 from mlinfra.problems import Problem, nearest
@@ -61,6 +62,29 @@ class Environment(BaseModel):
     name: str = Field(exclude=True)
     target: str = Field(description="What kind of place: local, or another installed adapter (mlinfra targets).")
     stacks: tuple[Folder, ...] = Field(min_length=1, description="Folders under stacks/ that live here.")
+    account: str | None = Field(
+        None, min_length=1, description="The AWS account id, the Google Cloud project id, or the Azure subscription id."
+    )
+    region: str | None = Field(None, min_length=1, description="The region of the cloud, for example eu-west-1.")
+    resource_group: str | None = Field(None, min_length=1, description="The resource group (Azure). Unset: made.")
+    workspace: str | None = Field(
+        None, min_length=1, description="An Azure Machine Learning workspace that is there already. Unset: made."
+    )
+    namespace: str | None = Field(
+        None, min_length=1, description="A namespace (Kubernetes) that is there already. Unset: made."
+    )
+    context: str | None = Field(
+        None, min_length=1, description="The context of the kubeconfig that is the cluster (Kubernetes)."
+    )
+    network: Network | None = Field(None, description="A network that is there already. Unset: made.")
+    encryption: Encryption | None = Field(None, description="The team's key, there already. Unset: made.")
+    images: Images | None = Field(None, description="The container images that run here, pinned by digest.")
+    bucket: str | None = Field(
+        None, min_length=1, description="A bucket or container for data that is there already. Unset: made."
+    )
+    tags: Mapping[str, str] = Field(
+        default_factory=dict, description="Tags or labels for all that is made, for example cost-center: ml-42."
+    )
     train: bool = Field(False, description="Training happens here: `up` trains where the inputs are new.")
     releases: Literal["locked", "latest"] = Field(
         "locked",

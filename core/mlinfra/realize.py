@@ -7,6 +7,7 @@ from dataclasses import replace
 import pulumi
 
 from mlinfra.adapters import Adapter, Links, ResolvedPart
+from mlinfra.environment import Environment
 from mlinfra.resolve import Resolved
 from mlinfra.resources import PART_TYPE
 
@@ -24,9 +25,16 @@ class PartComponent(pulumi.ComponentResource):
         )
 
 
+class Surroundings(pulumi.ComponentResource):
+    """The parent of what all parts of an environment share: plans and policies name it `environments.prod`."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(PART_TYPE + "environments", environment.name)
+
+
 def realize(resolved: Resolved, adapter: Adapter) -> Links:
     """Declare every part through the adapter; return what the parts gave."""
-    links = Links(resolved.environment)
+    links = adapter.surround(resolved.parts, Links(resolved.environment))
     for part in resolved.parts:
         links = adapter.declare(part, replace(links, parent=PartComponent(part)))
     return replace(links, parent=None)

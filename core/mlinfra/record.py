@@ -13,6 +13,7 @@ from mlinfra.resources import STACK_TYPE, Resource, Resources, hide_secrets
 from mlinfra.wire import fields
 
 _FRAMES = 8
+_IDENTITIES = "userAssignedIdentities"
 
 
 def record(program: Callable[[], object], *, project: str, stack: str) -> Resources:
@@ -51,7 +52,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
                     },
                 )
             )
-            return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=request.object)
+            return resource_pb2.RegisterResourceResponse(urn=urn, id="", object=_answered(request.object))
 
         def former_names(self, request: Any) -> tuple[str, ...]:
             # as the engine does: a child named after its parent is found under the parent's former names too
@@ -68,7 +69,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
 
     class _NoMocks(mocks.Mocks):
         def call(self, args: Any) -> Any:
-            return {}, None
+            return {}, []
 
         def new_resource(self, args: Any) -> Any:
             return "", args.inputs
@@ -103,6 +104,16 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
         loop.close()
         asyncio.set_event_loop(None)
     return Resources(sorted(monitor.recorded, key=lambda resource: resource.urn))
+
+
+def _answered(given: Any) -> Any:
+    """Return inputs as a provider answers them: where azure-native takes a list of identities, it answers a mapping."""
+    for value in given.fields.values():
+        inside = value.struct_value.fields if value.HasField("struct_value") else {}
+        if _IDENTITIES in inside and inside[_IDENTITIES].HasField("list_value"):
+            ids = [item.string_value for item in inside[_IDENTITIES].list_value.values]
+            inside[_IDENTITIES].struct_value.update({id_: {} for id_ in ids})
+    return given
 
 
 @contextmanager

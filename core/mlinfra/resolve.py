@@ -230,7 +230,7 @@ def _refusals(declared: Declared, adapter: Adapter, parts: Iterable[ResolvedPart
                 message = f"is missing: {adapter.name} needs one that the whole team and CI reach"
                 yield declared.lines.problem([field], message, remedy=f"write {field}: URL, for example s3://bucket")
     for path, reason, way_out in adapter.refuse_environment(declared.environment):
-        yield declared.lines.problem([path], f"{adapter.name} {reason}", remedy=way_out)
+        yield declared.lines.problem(path.split("."), f"{adapter.name} {reason}", remedy=way_out)
     for part in parts:
         for candidate in {id(part.part): part.part, **{id(d.part): d.part for d in part.deployments}}.values():
             yield from adapter.refuse(candidate, declared.environment)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from mlinfra.adapters import adapter_names
 from mlinfra.problems import MlinfraError, Waiting, WrongUse
 
 Run = Callable[..., Result]
@@ -28,8 +29,9 @@ override:
   endpoints.diabetes.scale.maxx: 3
   endpoints.diabetes.capture.percent: 400
 """
+INSTALLED = ", ".join(adapter_names())
 TEN_PLACES = [
-    ":1: target: no adapter of this name is installed (found locl, expected local, did you mean 'local'?)",
+    f":1: target: no adapter of this name is installed (found locl, expected {INSTALLED}, did you mean 'local'?)",
     ":3: train: is not valid (found 'perhaps', ",
     ":4: releases: is not valid (found 'newest', ",
     ":5: state: is not a URL: s3://bucket, gs://bucket, azblob://container, file:///path",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.part import Part
 from mlinfra.problems import Problem
 from mlinfra.resources import Resources
 from mlinfra.testing import AdapterContract
 from mlinfra.testing.judge import Judge, Outcome
+from mlinfra.testing.specimens import PLACE, SMALL
 from mlinfra.testing.variations import Scene, variations
 from mlinfra.yaml_file import read_yaml
 from mlinfra_providers.local.adapter import Local
@@ -23,10 +25,21 @@ def _refusals() -> list[tuple[str, Problem, Part]]:
     found: dict[str, tuple[str, Problem, Part]] = {}
     for variation in variations():
         verdict = judge.verdict(variation)
-        if verdict.outcome is Outcome.REFUSED:
+        if verdict.outcome is Outcome.REFUSED and not variation.field.startswith("Environment."):
             for problem in verdict.problems:
                 found.setdefault(str(problem), (variation.field, problem, variation.after.part))
     return list(found.values())
+
+
+@pytest.mark.parametrize("name", PLACE)
+def test_every_place_but_this_machine_is_refused(name: str) -> None:
+    value, _ = PLACE[name]
+    observed = Judge(Local()).observe(Scene(SMALL[FeatureStore], {name: value}))
+    assert not isinstance(observed, Resources)
+    (problem,) = observed
+    assert problem.path == name
+    assert problem.message.startswith("local has no use for this: it ")
+    assert problem.remedy == f"remove {name}, or name another target (mlinfra targets)"
 
 
 @pytest.mark.parametrize(("field", "problem", "part"), _refusals(), ids=lambda value: value if value is str else "")

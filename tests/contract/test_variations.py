@@ -9,11 +9,12 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 import mlinfra
+from mlinfra import place
 from mlinfra.declarations.part import STRICT, Declaration, Part
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
 from mlinfra.testing.judge import Judge, Outcome
-from mlinfra.testing.specimens import BY_HAND, BY_THE_CORE, DETERMINED, ENVIRONMENT, FULL, KINDS, SMALL
+from mlinfra.testing.specimens import BY_HAND, BY_THE_CORE, DETERMINED, ENVIRONMENT, FULL, KINDS, PLACE, SMALL
 from mlinfra.testing.variations import (
     IDENTITY,
     Scene,
@@ -63,8 +64,9 @@ def test_fields_are_found_however_deep_they_are() -> None:
 
 
 def test_every_field_of_an_environment_is_the_adapters_or_the_cores() -> None:
-    assert {*ENVIRONMENT, *BY_THE_CORE} == set(Environment.model_fields)
-    assert not set(ENVIRONMENT) & set(BY_THE_CORE)
+    assert {*ENVIRONMENT, *PLACE, *BY_THE_CORE} == set(Environment.model_fields)
+    assert not {*ENVIRONMENT, *PLACE} & set(BY_THE_CORE)
+    assert set(PLACE) == set(place.PLACE)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,6 +17,8 @@ from mlinfra.problems import MlinfraError, Problem, Problems, nearest
 from mlinfra.resources import Resources
 
 if TYPE_CHECKING:
+    from mlinfra.adapters import Adapter
+    from mlinfra.environment import Environment
     from mlinfra.operations.session import Session
     from mlinfra.repository import Repository
     from mlinfra.resolve import Declared
@@ -64,6 +66,8 @@ class Alternative:
     target: str
     estimate: Estimate | None
     refusals: Sequence[Problem] = ()
+    supposed: Mapping[str, Any] = field(default_factory=dict)
+    """What the target demands of an environment and this one does not say, as it was supposed: region us-east-1."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `cost --compare --json` prints."""
@@ -71,6 +75,7 @@ class Alternative:
             "target": self.target,
             "estimate": self.estimate.to_json() if self.estimate else None,
             "refused": [problem.to_json() for problem in self.refusals],
+            "supposed": dict(self.supposed),
         }
 
 
@@ -136,8 +141,8 @@ def cost_of_environment(repository: Repository, name: str, preview: str | None, 
 def compare_targets(repository: Repository, name: str) -> Comparison:
     """Return what an environment's parts cost on every installed target, or why a target refuses them.
 
-    Fields of the environment that another target does not have are left out for it, and places to keep state and
-    artifacts, which change no price, are supposed.
+    Fields of the environment that another target does not have are left out for it, and those that it demands are
+    supposed: where state and artifacts are, which changes no price, and its region, which does.
 
     Raises:
         Problems: all problems of all files.
@@ -162,16 +167,12 @@ def _alternative(repository: Repository, declared: Declared, target: str, book: 
     try:
         adapter = load_adapter(target)
         environment = declared.environment
+        supposed: Mapping[str, Any] = {}
         if target != environment.target:
-            places = {name: getattr(environment, name) or "s3://supposed" for name in ("state", "artifacts")}
-            environment = environment.model_copy(update={"target": target, **(places if adapter.shared else {})})
-            fields = type(environment).model_fields
-            foreign = {path.partition(".")[0] for path, _, _ in adapter.refuse_environment(environment)}
-            known = {name: fields[name].get_default(call_default_factory=True) for name in foreign & set(fields)}
-            environment = environment.model_copy(update=known)
+            environment, supposed = _moved(environment, adapter)
         there = replace(declared, environment=environment)
         session, _ = _with_first_releases(Session(repository, there, adapter, resolve(there, adapter)))
-        return Alternative(target, _estimate(_declared(session), session, book))
+        return Alternative(target, _estimate(_declared(session), session, book), supposed=supposed)
     except Problems as error:
         return Alternative(target, None, error.problems)
     except MlinfraError as error:
@@ -179,6 +180,23 @@ def _alternative(repository: Repository, declared: Declared, target: str, book: 
     except ImportError as error:
         remedy = f"install mlinfra-toolkit[{target}]"
         return Alternative(target, None, [Problem("", 0, "", f"is not installed completely: {error}", remedy=remedy)])
+
+
+def _moved(environment: Environment, adapter: Adapter) -> tuple[Environment, Mapping[str, Any]]:
+    """Return the environment at another target, and what was supposed that changes a price: the region."""
+    from mlinfra.environment import Environment
+
+    place = {name: values[0] for name, values in adapter.place.items()}
+    stores = {name: place.get(name, "s3://supposed") for name in ("state", "artifacts")}
+    written = environment.model_dump(exclude_none=True)
+    given = {**written, "name": environment.name, "target": adapter.name, **(stores if adapter.shared else {})}
+    for _ in range(2):  # first without what is foreign there, then with what it demands
+        here = Environment.model_validate(given)
+        named = {path.partition(".")[0] for path, _, _ in adapter.refuse_environment(here)}
+        given = {name: value for name, value in given.items() if name not in named}
+        given |= {name: place[name] for name in named & set(place)}
+    changed = {name: given[name] for name in ("region",) if name in given and given[name] != environment.region}
+    return Environment.model_validate(given), changed
 
 
 def _with_first_releases(session: Session) -> tuple[Session, Sequence[str]]:

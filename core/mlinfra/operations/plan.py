@@ -12,11 +12,11 @@ from mlinfra.environment import Destruction
 from mlinfra.expectations import Duration, duration, serving
 from mlinfra.operations.review import Review, review
 from mlinfra.operations.session import Session
-from mlinfra.problems import Refused
+from mlinfra.problems import MlinfraError, Refused
 from mlinfra.program import record_program
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
-from mlinfra.state import PROJECT, read_state
+from mlinfra.state import PROJECT, checkpoint_of, read_state
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Plan:
     """Whether the engine's own preview says so; else the offline difference does."""
     review: Review | None = None
     """What it costs and which rules it breaks; None where nobody asked."""
+    unread: str | None = None
+    """Why the state could not be read: then everything is compared with nothing, and looks new."""
 
     @property
     def changed(self) -> bool:
@@ -91,6 +93,7 @@ class Plan:
                 for key, changes in self.by_part().items()
             ],
             "engine": self.engine,
+            "state_unread": self.unread,
             "expected": self.duration.to_json(),
             "unused_destroy_data": [item.resource for item in self.unused_permissions],
             **(self.review.to_json() if self.review else {}),
@@ -101,14 +104,21 @@ class Plan:
 def plan(repository: Repository, name: str, *, engine: bool = False, say: Callable[[str], None] | None = None) -> Plan:
     """Return the plan of an environment; offline (no engine, no network, no credentials for a local state).
 
-    With `engine` the engine previews it; `say` is told when one must be installed first.
+    Where another state cannot be reached, the plan says so and compares with nothing. With `engine` the engine
+    previews it; `say` is told when one must be installed first.
 
     Raises:
         Problems: all problems of all files, and all refusals of the target.
         Refused: data would be destroyed, which the engine does not preview.
         MlinfraError: the engine failed.
     """
-    made = plan_of(Session.open(repository, name))
+    session = Session.open(repository, name)
+    try:
+        made = plan_of(session)
+    except MlinfraError as error:
+        if engine or checkpoint_of(repository, session.environment) is not None:
+            raise
+        made = replace(_compared(session, Resources([])), unread=error.message)
     if engine:
         made = _previewed(made, say or (lambda _: None))
     return replace(made, review=review(made.session, made.resources, made.state))
@@ -128,8 +138,11 @@ def _previewed(made: Plan, say: Callable[[str], None]) -> Plan:
 
 def plan_of(session: Session) -> Plan:
     """Return the offline plan of an open session."""
+    return _compared(session, read_state(session.repository, session.environment, session.known_stack))
+
+
+def _compared(session: Session, state: Resources) -> Plan:
     resources = record_program(session.repository.root, session.resolved, session.adapter, project=PROJECT)
-    state = read_state(session.repository, session.environment, session.known_stack)
     adapter = session.adapter
     changes = difference(resources, state, adapter.replaced_by, adapter.kept_by, adapter.loses)
     return Plan(session, resources, state, changes)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlinfra.policy.settings import Settings
 from mlinfra.policy.values import Value, at, is_absent, is_unknown
 from mlinfra.resources import SECRET, STACK_TYPE, UNKNOWN, Resource, Resources
+from mlinfra.stand_ins import stood_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,9 +54,9 @@ class Inspection:
         commitments: Commitments | None = None,
         root: Path | None = None,
     ) -> None:
-        self.resources = resources
+        self.resources = stood_for(resources)
         self.settings = settings or Settings()
-        self.before = before
+        self.before = None if before is None else stood_for(before)
         self.usage = usage or {}
         self.commitments = commitments or {}
         self.root = root

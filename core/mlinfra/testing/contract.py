@@ -60,7 +60,7 @@ class AdapterContract:
     def test_no_field_is_ignored(self, field: str) -> None:
         """Each change of a field changes the resources or the behaviour, or is refused."""
         outcomes = []
-        for variation in _variations().get(field, []):
+        for variation in _variations(self.adapter_name).get(field, []):
             verdict = self.judge().verdict(variation)
             outcomes.append(verdict.outcome)
             if verdict.outcome is Outcome.REFUSED:
@@ -228,9 +228,9 @@ def fields_to_examine() -> list[str]:
 
 
 @cache
-def _variations() -> Mapping[str, list[Variation]]:
+def _variations(adapter_name: str | None = None) -> Mapping[str, list[Variation]]:
     found: dict[str, list[Variation]] = {}
-    for variation in variations():
+    for variation in variations(load_adapter(adapter_name).place if adapter_name else None):
         found.setdefault(variation.field, []).append(variation)
     return found
 

@@ -99,7 +99,7 @@ def support_table(names: Iterable[str] | None = None) -> SupportTable:
     for adapter in adapters:
         judge = Judge(adapter)
         verdicts: dict[str, list[Verdict]] = {}
-        for variation in variations():
+        for variation in variations(adapter.place):
             verdicts.setdefault(variation.field, []).append(judge.verdict(variation))
         for name, found in verdicts.items():
             support[name][adapter.name] = _support(name, found, adapter)
@@ -123,9 +123,9 @@ def shipped_targets() -> list[str]:
 
 def _support(name: str, verdicts: Sequence[Verdict], adapter: Adapter) -> Support:
     outcomes = {verdict.outcome for verdict in verdicts} - {Outcome.UNTOLD}
-    prefix = f"{adapter.name} refuses this: "
+    prefix, own = f"{adapter.name} refuses this: ", f"{adapter.name} "
     refusals = tuple(
-        Refusal(_shown(verdict.variation.value), problem.message.removeprefix(prefix), problem.remedy)
+        Refusal(_shown(verdict.variation.value), problem.message.removeprefix(prefix).removeprefix(own), problem.remedy)
         for verdict in verdicts
         if verdict.outcome is Outcome.REFUSED and verdict.refused is verdict.variation.after
         for problem in verdict.problems

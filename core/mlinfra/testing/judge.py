@@ -87,11 +87,15 @@ class Judge:
 
 
 def environment(adapter: Adapter, changes: Mapping[str, Any]) -> Environment:
-    """Return the environment of a scene: what the core and a shared target demand, and the changes."""
+    """Return the environment of a scene: what the core and the target demand, and the changes."""
     fields: dict[str, Any] = {name: values[0] for name, values in ENVIRONMENT.items()}
     fields |= {"target": adapter.name, "stacks": ["specimen"], "train": True}
     if adapter.shared:
         fields["state"] = "s3://contract-state"
+    fields |= {name: adapter.place[name][0] for name in ("state", "artifacts") if name in adapter.place}
+    missing = adapter.refuse_environment(Environment.model_validate(fields))
+    demanded = {path.partition(".")[0] for path, _, _ in missing} & set(adapter.place)
+    fields |= {name: adapter.place[name][0] for name in demanded}
     return Environment.model_validate({**fields, **changes})
 
 

@@ -7,6 +7,7 @@ shows what it does with the others. In the full ones the fields differ from thei
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlinfra.declarations.check import auc, error_rate, js_divergence, p95_ms, prometheus, serving
@@ -63,6 +64,21 @@ SMALL: Mapping[type[Part], Part] = {
     ),
 }
 
+_ROLLOUT = Rollout(
+    steps=[50, 100],
+    bake="10m",
+    gates=[
+        p95_ms() <= 50,
+        error_rate() <= 1.5 * serving(),
+        auc() >= 0.6,
+        prometheus("errors", url="http://localhost:9090") <= 0.01,
+    ],
+    min_samples=200,
+    patience="20m",
+    keep_warm="12h",
+    label_delay="5m",
+)
+
 FULL: Mapping[type[Part], tuple[Part, ...]] = {
     FeatureStore: (
         FeatureStore(
@@ -102,22 +118,10 @@ FULL: Mapping[type[Part], tuple[Part, ...]] = {
             compute=Compute(cpus=2, memory_gib=4),
             scale=Scale(min=2, max=4, target_rps=50),
             capture=Capture(percent=20),
-            rollout=Rollout(
-                steps=[50, 100],
-                bake="10m",
-                gates=[
-                    p95_ms() <= 50,
-                    error_rate() <= 1.5 * serving(),
-                    auc() >= 0.6,
-                    prometheus("errors", url="http://localhost:9090") <= 0.01,
-                ],
-                min_samples=200,
-                patience="20m",
-                shadow="5m",
-                keep_warm="12h",
-                label_delay="5m",
-            ),
+            rollout=replace(_ROLLOUT, shadow="5m"),
         ),
+        # a target without copies of requests says what it does with the rest
+        Endpoint(NAME, model=MODEL, runtime="sklearn", rollout=_ROLLOUT),
     ),
     DriftMonitor: (
         DriftMonitor(
@@ -192,3 +196,25 @@ ENVIRONMENT: Mapping[str, tuple[Any, Any]] = {
     "webhook": ("https://hooks.example.com/drift", "https://other.example.com/drift"),
 }
 """Fields of an environment that an adapter must carry out, with two values each."""
+
+PLACE: Mapping[str, tuple[Any, Any]] = {
+    "account": ("111122223333", "444455556666"),
+    "region": ("eu-west-1", "eu-central-1"),
+    "resource_group": ("group", "other-group"),
+    "workspace": ("workspace", "other-workspace"),
+    "namespace": ("namespace", "other-namespace"),
+    "context": ("cluster", "other-cluster"),
+    "network": (
+        {"vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"], "security_groups": ["sg-1"]},
+        {"vpc": "vpc-2", "subnets": ["subnet-3", "subnet-4"], "security_groups": ["sg-2"]},
+    ),
+    "encryption": ({"key": "alias/one"}, {"key": "alias/other"}),
+    "images": (
+        {"serving": f"registry/serving@sha256:{'1' * 64}", "training": f"registry/training@sha256:{'1' * 64}"},
+        {"serving": f"registry/serving@sha256:{'2' * 64}", "training": f"registry/training@sha256:{'2' * 64}"},
+    ),
+    "bucket": ("contract-data", "other-data"),
+    "tags": ({"cost-center": "one"}, {"cost-center": "other"}),
+}
+"""Fields of an environment that only some targets have, with two values each for those that refuse them; a target that
+has one brings its own values (`Adapter.place`)."""

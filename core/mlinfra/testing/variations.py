@@ -15,8 +15,9 @@ from mlinfra.declarations.feature_store import FeatureStore, Source
 from mlinfra.declarations.part import Declaration, Identifier, Name, Part
 from mlinfra.declarations.training_job import Script
 from mlinfra.durations import Duration
+from mlinfra.environment import Environment
 from mlinfra.problems import Problems
-from mlinfra.testing.specimens import BY_HAND, ENVIRONMENT, FULL, KINDS, OTHERS, SMALL
+from mlinfra.testing.specimens import BY_HAND, ENVIRONMENT, FULL, KINDS, OTHERS, PLACE, SMALL
 
 IDENTITY = ("name", "renamed_from")
 """Fields of every part that the contract examines by tests of their own: names, and renaming."""
@@ -78,23 +79,35 @@ def fields() -> list[str]:
     """Return every field that must not be ignored: of parts, of environments, and of what is around them."""
     return [
         *(name for kind in KINDS for name in fields_of(kind)),
-        *(f"Environment.{name}" for name in ENVIRONMENT),
+        *(f"Environment.{name}" for name in (*ENVIRONMENT, *_place_fields())),
         "Stack.owner",
         "Stack.code",
         "Deployment.frozen",
     ]
 
 
-def variations() -> Iterator[Variation]:
+def _place_fields() -> Iterator[str]:
+    for name, (value, _) in PLACE.items():
+        yield name
+        if _is_nested(name):
+            yield from (f"{name}.{inner}" for inner in value)
+
+
+def _is_nested(name: str) -> bool:
+    return isinstance(PLACE[name][0], Mapping) and Environment.model_fields[name].default is None
+
+
+def variations(place: Mapping[str, tuple[Any, Any]] | None = None) -> Iterator[Variation]:
     """Yield the variations of all fields, and then each pair of values that a field was changed to.
 
-    Without the pairs a value could hide behind its neighbour: all differ from `webhook`, because its URL goes.
+    `place` holds an adapter's own values for fields of an environment. Without the pairs a value could hide behind its
+    neighbour: all differ from `webhook`, because its URL goes.
     """
     for kind in KINDS:
         found = [item for item in _of_kind(kind) if isinstance(item, Variation)]
         yield from found
         yield from _pairs(found)
-    yield from _of_surroundings()
+    yield from _of_surroundings(place or {})
 
 
 def refused_by_declaration(kind: type[Part]) -> Mapping[str, list[str]]:
@@ -132,11 +145,12 @@ def _pairs(found: Sequence[Variation]) -> Iterator[Variation]:
             yield Variation(one.field, other.value, one.after, other.after)
 
 
-def _of_surroundings() -> Iterator[Variation]:
+def _of_surroundings(place: Mapping[str, tuple[Any, Any]]) -> Iterator[Variation]:
     # a monitor is made of a part of every kind but a feature store
     monitor = SMALL[DriftMonitor]
     posting = dataclasses.replace(monitor, on_drift="webhook")  # type: ignore[call-arg]
-    for name, (one, other) in ENVIRONMENT.items():
+    for name, specimens in ENVIRONMENT.items():
+        one, other = place.get(name, specimens)
         part = posting if name == "webhook" else monitor
         yield Variation(f"Environment.{name}", other, Scene(part, {name: one}), Scene(part, {name: other}))
     for part in (SMALL[DriftMonitor], SMALL[FeatureStore]):
@@ -145,6 +159,17 @@ def _of_surroundings() -> Iterator[Variation]:
         digest = "sha256:" + "d" * 64
         yield Variation("Stack.code", digest, Scene(part), Scene(part, code=digest))
     yield Variation("Deployment.frozen", False, Scene(monitor), Scene(monitor, frozen=False))
+    for name, specimens in PLACE.items():
+        one, other = place.get(name, specimens)
+        unset = Environment.model_fields[name].get_default(call_default_factory=True)
+        changes: list[tuple[str, Any, Any]] = [(name, unset, one), (name, one, other)]
+        if _is_nested(name):
+            inner = {**specimens[1], **other}
+            changes += [(f"{name}.{key}", one, {**one, key: value}) for key, value in inner.items()]
+        for field_name, before, after in changes:
+            yield Variation(
+                f"Environment.{field_name}", after, Scene(monitor, {name: before}), Scene(monitor, {name: after})
+            )
 
 
 _Made = Callable[[], tuple[Any, Any]]

@@ -82,8 +82,14 @@ def mirror_ends(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
 
 @decides("ADD-03", CONFIGURATION)
 def variants_have_traffic(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """A variant with weight 0 keeps no instance; the weight is 1 where nothing is said."""
+    """A variant with weight 0 keeps no instance; the weight is 1 where nothing is said.
+
+    Where a resource of its own splits the traffic, the first weight says nothing of it.
+    """
+    split = {name for each in inspection.of("mlinfra:*:Traffic") for name in at(each.inputs, "variants").value or ()}
     for variant in every(resource.inputs, "productionVariants[]"):
+        if at(variant, "variantName").value in split:
+            continue
         weight = at(variant, "initialVariantWeight")
         kept = _kept(variant)
         if weight.unknown and kept != 0:
@@ -96,7 +102,11 @@ def variants_have_traffic(resource: Resource, inspection: Inspection) -> Iterato
 
 @decides("ADD-03", ONLINE_ENDPOINT)
 def deployments_have_traffic(resource: Resource, inspection: Inspection) -> Iterator[Answer]:
-    """A deployment without traffic, by its share or because it is not named, keeps no instance."""
+    """A deployment without traffic, by its share or because it is not named, keeps no instance.
+
+    Where a resource of its own splits the traffic, the endpoint says nothing of it.
+    """
+    split = {name for each in inspection.of("mlinfra:*:Traffic") for name in _values(at(each.inputs, "deployed"))}
     traffic = at(resource.inputs, "properties.traffic")
     mirror = at(resource.inputs, "properties.mirrorTraffic").value
     mirrored = mirror if isinstance(mirror, Mapping) else {}
@@ -108,12 +118,16 @@ def deployments_have_traffic(resource: Resource, inspection: Inspection) -> Iter
     for name in {**shares, **deployments}:
         share = Value(f"{traffic.path}.{name}", shares.get(name, 0))
         capacity = at(deployments[name].inputs, "sku.capacity") if name in deployments else Value("", None)
-        if name in mirrored or Value("", name).hidden or number(capacity.value) == 0:
+        if name in mirrored or name in split or Value("", name).hidden or number(capacity.value) == 0:
             continue
         if share.unknown or (number(share.value) == 0 and capacity.unknown):
             yield unknown(share.path)
         elif number(share.value) == 0:
             yield violation(share.path, f"{name} gets no traffic, and keeps its instances")
+
+
+def _values(found: Value) -> Sequence[Any]:
+    return list(found.value.values()) if isinstance(found.value, Mapping) else []
 
 
 @decides("ADD-04", TUNING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.place import refuse_foreign
 from mlinfra.problems import Problem
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ class Local:
     proved_against = "the real parts on Linux: Feast, MLflow, the KServe server, Envoy, supervisor, the Pulumi engine"
     not_yet: Mapping[str, str] = {}
     shared = False
+    place: Mapping[str, tuple[Any, Any]] = {}
 
     def refuse_environment(self, environment: Environment) -> Iterable[tuple[str, str, str]]:
-        """Refuse nothing: a shared state and a shared store of artifacts work from one machine too."""
-        return ()
+        """Refuse every place but this machine; a shared state and a shared store of artifacts work from it too."""
+        return refuse_foreign(environment, self.place)
 
     def refuse(self, part: Part, environment: Environment) -> Iterator[Problem]:
         """Refuse GPUs, containers, and more than one replica."""
@@ -81,6 +83,10 @@ class Local:
     def instance(self, need: Compute) -> Instance | None:
         """Return a process with the limits that were asked for; the machine itself is the doctor's question."""
         return Instance("process", need.cpus, need.memory_gib, need.gpus)
+
+    def surround(self, parts: Sequence[ResolvedPart], links: Links) -> Links:
+        """Share nothing: each part's processes know where the others are."""
+        return links
 
     def declare(self, part: ResolvedPart, links: Links) -> Links:
         """Register the part's resources."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,6 +15,7 @@ from mlinfra.prices.cron import weekly
 from mlinfra.prices.registry import (
     HOURS,
     Answer,
+    Free,
     Gap,
     NotKnown,
     Quantity,
@@ -29,7 +32,10 @@ TRAINING = "aws:sagemaker/trainingJob:TrainingJob"
 TUNING = "aws:sagemaker/hyperParameterTuningJob:HyperParameterTuningJob"
 SCHEDULE = "aws:sagemaker/monitoringSchedule:MonitoringSchedule"
 DEFINITION = "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition"
+STARTER = "aws:scheduler/schedule:Schedule"
+PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 DAY = 86400
+_UNITS = {"minute": 60, "hour": 3600, "day": DAY}
 _MONITOR_SECONDS = 3600
 
 
@@ -152,6 +158,54 @@ def monitoring_schedule(resource: Resource, context: Context) -> Iterator[Answer
     if (volume := amount(at(cluster.value, "volumeSizeInGb"), 0)) > 0:
         storage = _key("processing", "ML storage", "GB-month")
         yield Use(storage, quantity.times(volume / HOURS), "monitor", one_off=once, assumed=assumed)
+
+
+@priced(STARTER)
+def scheduled_pipeline(resource: Resource, context: Context) -> Iterator[Answer]:
+    """The processing jobs of a pipeline of the stack, at each time of the schedule that starts it."""
+    pipelines = [each for each in context.inspection.sources(resource, "target") if each.type == PIPELINE]
+    steps = [step for pipeline in pipelines for step in _processing_steps(pipeline)]
+    if not steps:
+        yield Free("the first 14 million starts a month are free", "https://aws.amazon.com/eventbridge/pricing/")
+        return
+    runs = _runs_of_rate(str(known(at(resource.inputs, "scheduleExpression"), "")))
+    stated = context.stated(resource, "run_hours")
+    for step in steps:
+        cluster = at(step, "ProcessingResources.ClusterConfig").value
+        most = amount(at(step, "StoppingCondition.MaxRuntimeInSeconds"), DAY) / 3600
+        hours = Quantity(Decimal(0), Decimal(0), most) if stated is None else exactly(stated)
+        where = context.where_stated(resource, "run_hours")
+        assumed = "" if stated is not None else f"no time for a run of at most {most:.4g} h; state {where}"
+        quantity = hours.times(amount(at(cluster, "InstanceCount"), 1) * runs)
+        yield Use(_key("processing", str(cluster["InstanceType"])), quantity, "monitor", assumed=assumed)
+        storage = _key("processing", "ML storage", "GB-month")
+        volume = amount(at(cluster, "VolumeSizeInGB"), 0)
+        yield Use(storage, quantity.times(volume / HOURS), "monitor", assumed=assumed)
+
+
+def _processing_steps(pipeline: Resource) -> Iterator[Any]:
+    """Yield the arguments of a pipeline's processing jobs.
+
+    Raises:
+        NotKnown: its definition is known only after an `up`.
+    """
+    given = known(at(pipeline.inputs, "pipelineDefinition"), "{}")
+    definition = json.loads(str(given))
+    for step in definition.get("Steps", ()):
+        if step.get("Type") == "Processing":
+            yield step["Arguments"]
+
+
+def _runs_of_rate(expression: str) -> Decimal:
+    """Return how often a `rate(…)` or `cron(…)` runs in a month.
+
+    Raises:
+        AmountNotKnown: it is no such expression.
+    """
+    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if match is None:
+        return weekly(expression).a_month
+    return HOURS * 3600 / (int(match[1]) * _UNITS[match[2]])
 
 
 def runs_a_month(expression: str) -> Decimal:

@@ -15,6 +15,9 @@ from mlinfra_policies.production import production_only
 
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 _SCHEDULE = "aws:sagemaker/monitoringSchedule:MonitoringSchedule"
+_STARTER = "aws:scheduler/schedule:Schedule"
+_PIPELINE = "aws:sagemaker/pipeline:Pipeline"
+_WATCHES = "tags.mlinfra:endpoint"
 _DEFINITIONS = {
     "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": "name",
     "aws-native:sagemaker:*JobDefinition": "jobDefinitionName",
@@ -97,6 +100,7 @@ def _by_endpoint(inspection: Inspection, sagemaker: bool) -> Mapping[str, Sequen
     """Return the monitors of SageMaker or of Azure ML by what they watch, as URNs; under "" those of others."""
     if sagemaker:
         monitors = [_schedule(each, inspection) for each in inspection.of(_SCHEDULE)]
+        monitors += [found for each in inspection.of(_STARTER) for found in _pipelines(each, inspection)]
     else:
         schedules = inspection.of(f"{_AZURE}:Schedule")
         monitors = [_monitor(each, inspection) for each in schedules if not at(each.inputs, _DEFINITION).absent]
@@ -129,6 +133,20 @@ def _schedule(schedule: Resource, inspection: Inspection) -> _Monitor:
         unsure=(not name.absent and not definitions) or any(each.unknown and not ends for each, ends in found),
         elsewhere=any(not endpoints for _, endpoints in found),
     )
+
+
+def _pipelines(schedule: Resource, inspection: Inspection) -> Iterator[_Monitor]:
+    """Yield the pipelines that a schedule starts and that say by a tag which endpoint they watch."""
+    for pipeline in inspection.sources(schedule, "target"):
+        reference = at(pipeline.inputs, _WATCHES)
+        if pipeline.type == _PIPELINE and not reference.absent:
+            found = inspection.referred(pipeline, reference, "name", _ENDPOINT)
+            yield _Monitor(
+                watched=frozenset(endpoint.urn for endpoint in found),
+                bias=False,
+                unsure=reference.unknown and not found,
+                elsewhere=not found,
+            )
 
 
 def _monitor(schedule: Resource, inspection: Inspection) -> _Monitor:

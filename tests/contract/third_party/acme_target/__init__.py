@@ -16,6 +16,7 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.place import refuse_foreign
 from mlinfra.problems import Problem
 from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
@@ -49,9 +50,11 @@ class Acme:
     proved_against = "nothing: there is no acme"
     not_yet: Mapping[str, str] = {}
     shared = True
+    place: Mapping[str, tuple[Any, Any]] = {"region": ("north", "south")}
 
     def refuse_environment(self, environment: Environment) -> Iterator[tuple[str, str, str]]:
-        """Refuse state on this machine."""
+        """Refuse state on this machine, and every place but a region."""
+        yield from refuse_foreign(environment, self.place)
         if environment.state and environment.state.startswith("file://"):
             yield "state", "cannot reach this machine", "name a bucket: s3://bucket"
 
@@ -86,6 +89,10 @@ class Acme:
                 return machine
         return None
 
+    def surround(self, parts: Sequence[ResolvedPart], links: Links) -> Links:
+        """Share nothing."""
+        return links
+
     def declare(self, part: ResolvedPart, links: Links) -> Links:
         """Register a resource for the part, and one for each release that is deployed."""
         servers = [self.server(part, deployment, links) for deployment in part.deployments]
@@ -116,6 +123,7 @@ class Acme:
             "files": part.code,
             "machine": machine,
             "webhook": links.environment.webhook,
+            "region": links.environment.region,
         }
         return {**fields, **surroundings, "label": self.label(part.part)}
 

@@ -1,0 +1,183 @@
+"""DriftMonitor: a schedule that starts a command job of the serving image, with mlinfra's own measures.
+
+https://learn.microsoft.com/azure/machine-learning/how-to-schedule-pipeline-job. Azure ML's own monitors lack most of
+the measures (REST models: NumericalDataDriftMetric), and write none that a gate could read.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+from pulumi_azure_native import machinelearningservices as ml
+from pulumi_azure_native import monitor as alerts
+
+from mlinfra.adapters import Links, ResolvedPart
+from mlinfra.declarations.compute import Compute
+from mlinfra.declarations.drift_monitor import DriftMonitor
+from mlinfra.releases import Release
+from mlinfra_providers.azureml.machines import machine
+from mlinfra_providers.azureml.naming import identity_id, name, options, physical_name, where
+from mlinfra_providers.azureml.places import Place, data, datastore, tree
+from mlinfra_providers.azureml.roles import identity, reads_captured
+from mlinfra_providers.azureml.schedules import START, iso, recurrence
+from mlinfra_providers.azureml.training_job import cluster_id, make_cluster
+from mlinfra_providers.azureml.workspace import environment_id
+from mlinfra_providers.tags import tags_of
+
+NEED = Compute(cpus=2, memory_gib=8)
+RUN_SECONDS = 1800
+CAPTURED = "azureml://datastores/workspaceblobstore/paths/modelDataCollector"
+DRIFTED = "mlinfra: drift"
+"""What the job writes to its log when a column is over its threshold."""
+
+
+def declare(part: ResolvedPart, links: Links) -> Links:
+    """Register identity and cluster; and, when a release serves, the schedule and the alarm."""
+    monitor = part.part
+    assert isinstance(monitor, DriftMonitor)
+    environment, endpoint = links.environment, links.of(monitor.endpoint)
+    release: Release | None = endpoint["release"]
+    reports = data(environment, "monitors", physical_name(monitor))
+    baselines = [tree(environment, release.identity.baseline)] if release else []
+    owner, granted = identity(part, links, "monitor", reads=baselines, writes=[reports])
+    granted.append(reads_captured(part, links, owner))
+    cluster = make_cluster(part, links, "monitor", machine(NEED), granted, spot=False)
+    if release is None:
+        return links.giving(part)
+    schedule = _schedule(part, links, release, reports, [cluster, endpoint["resource"]])
+    _alarm(part, links)
+    return links.giving(part, resource=schedule)
+
+
+def _schedule(
+    part: ResolvedPart, links: Links, release: Release, reports: Place, depends_on: list[pulumi.Resource]
+) -> ml.Schedule:
+    monitor, environment = part.part, links.environment
+    assert isinstance(monitor, DriftMonitor)
+    called, found = name(environment.name, monitor), recurrence(monitor.every)
+    frequency, interval = found or ("Hour", 1)
+    folder = ml.UriFolderJobInputArgs
+    return ml.Schedule(
+        monitor.name,
+        name=called,
+        properties=ml.SchedulePropertiesArgs(
+            display_name=called,
+            description=f"mlinfra: {monitor.key} of {part.stack}",
+            is_enabled=True,
+            trigger=ml.RecurrenceTriggerArgs(
+                trigger_type="Recurrence", frequency=frequency, interval=interval, start_time=START, time_zone="UTC"
+            ),
+            action=ml.JobScheduleActionArgs(
+                action_type="CreateJob",
+                job_definition=ml.CommandJobArgs(
+                    job_type="Command",
+                    display_name=called,
+                    experiment_name=called,
+                    command=(
+                        "python -m mlinfra_serving.drift.azureml --capture=${{inputs.captured}} "
+                        "--baseline=${{inputs.baseline}} --output=${{outputs.reports}}"
+                    ),
+                    compute_id=cluster_id(environment, monitor, "monitor"),
+                    environment_id=environment_id(environment, "serving"),
+                    environment_variables=_settings(monitor, links, release),
+                    identity=ml.ManagedIdentityArgs(
+                        identity_type="Managed", resource_id=identity_id(environment, monitor, "monitor")
+                    ),
+                    inputs={
+                        "captured": folder(job_input_type="uri_folder", uri=CAPTURED, mode="ReadOnlyMount"),
+                        "baseline": folder(
+                            job_input_type="uri_folder",
+                            uri=datastore(environment, tree(environment, release.identity.baseline)),
+                            mode="ReadOnlyMount",
+                        ),
+                    },
+                    outputs={
+                        "reports": ml.UriFolderJobOutputArgs(
+                            job_output_type="uri_folder", uri=datastore(environment, reports), mode="ReadWriteMount"
+                        )
+                    },
+                    limits=ml.CommandJobLimitsArgs(job_limits_type="Command", timeout=iso(RUN_SECONDS)),
+                    resources=ml.JobResourceConfigurationArgs(instance_count=1),
+                    tags=tags_of(environment, part),
+                ),
+            ),
+            tags=tags_of(environment, part),
+        ),
+        opts=options(links, depends_on=[*depends_on, *links.around.made]),
+        **where(links),
+    )
+
+
+def _settings(monitor: DriftMonitor, links: Links, release: Release) -> dict[str, str]:
+    return {
+        "MLINFRA_DRIFT_RELEASE": release.short,
+        "MLINFRA_DRIFT_ENDPOINT": links.of(monitor.endpoint)["name"],
+        "MLINFRA_DRIFT_WINDOW": monitor.every,
+        "MLINFRA_DRIFT_ON_DRIFT": monitor.on_drift,
+        "MLINFRA_DRIFT_THRESHOLDS": json.dumps(
+            {column: check.spec() for column, check in sorted(monitor.thresholds.items())}, sort_keys=True
+        ),
+    }
+
+
+def _alarm(part: ResolvedPart, links: Links) -> None:
+    """Register the alarm: a run of the job has failed, because it found drift or could not look for it.
+
+    With `webhook` the environment's URL is told, too. The workspace's diagnostic setting brings the lines
+    (https://learn.microsoft.com/azure/azure-monitor/reference/tables/amlcomputejobevent).
+    """
+    monitor, environment = part.part, links.environment
+    assert isinstance(monitor, DriftMonitor)
+    group, tags = environment.resource_group or "", tags_of(environment, part)
+    told: list[pulumi.Input[str]] = [links.around.alarms]
+    if monitor.on_drift == "webhook":
+        hook = alerts.ActionGroup(
+            f"{monitor.name}-webhook",
+            action_group_name=name(environment.name, monitor, "webhook", limit=255),
+            group_short_name="drift",
+            resource_group_name=group,
+            location="global",
+            enabled=True,
+            webhook_receivers=[
+                alerts.WebhookReceiverArgs(
+                    name="webhook", service_uri=environment.webhook or "", use_common_alert_schema=True
+                )
+            ],
+            tags=tags,
+            opts=options(links),
+        )
+        told.append(hook.id)
+    called = name(environment.name, monitor, "drift", limit=255)
+    experiment = name(environment.name, monitor)
+    alerts.ScheduledQueryRule(
+        f"{monitor.name}-drift",
+        rule_name=called,
+        resource_group_name=group,
+        location=environment.region,
+        kind="LogAlert",
+        display_name=called,
+        description=f"mlinfra: {monitor.key} of {part.stack} found drift",
+        enabled=True,
+        severity=2,
+        scopes=[links.around.logs],
+        evaluation_frequency="PT15M",
+        window_size="PT15M",
+        skip_query_validation=True,
+        criteria=alerts.ScheduledQueryRuleCriteriaArgs(
+            all_of=[
+                alerts.ConditionArgs(
+                    query=(f'AmlComputeJobEvent | where ExperimentName == "{experiment}" and EventType == "JobFailed"'),
+                    time_aggregation="Count",
+                    operator="GreaterThan",
+                    threshold=0,
+                    failing_periods=alerts.ConditionFailingPeriodsArgs(
+                        min_failing_periods_to_alert=1, number_of_evaluation_periods=1
+                    ),
+                )
+            ]
+        ),
+        actions=alerts.ActionsArgs(action_groups=told),
+        tags=tags,
+        opts=options(links),
+    )

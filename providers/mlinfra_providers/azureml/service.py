@@ -1,0 +1,133 @@
+"""The running side of Azure ML: what is asked and done outside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError
+from mlinfra.resources import Resources
+from mlinfra.rollout.record import RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.azureml import samples
+from mlinfra_providers.azureml.clients import Azure
+from mlinfra_providers.azureml.naming import endpoint_name, physical_name, workspace_name
+from mlinfra_providers.azureml.split import InForce, Split, newest, release_of
+from mlinfra_providers.azureml.traffic import traffic_record
+
+_DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
+
+
+class AzureMLService:
+    """Asks Azure ML, Azure Monitor and the store of models."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._azure = Azure(environment.account or "", environment.resource_group or "", workspace_name(environment))
+
+    def observe(self, endpoint: str) -> Serving:
+        """Return the split in force, and what each deployment really runs."""
+        now = self._split(endpoint).observe()
+        if now is None:
+            return Serving(endpoint, None, (), 0)
+        rollout = now.remembered.rollout
+        names = newest(now.deployments)
+        return Serving(
+            endpoint=endpoint,
+            url=now.endpoint["properties"].get("scoringUri"),
+            releases=[self._served(now, name) for name in now.deployments if names[release_of(name)] == name],
+            generation=now.remembered.generation,
+            rollout=RolloutRecord.model_validate(rollout) if rollout else None,
+        )
+
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
+        """Set the split, after what is remembered: it is in force when Azure ML says that the endpoint is there.
+
+        At most half of the requests are copied, whatever `mirror` asks for.
+
+        Raises:
+            Refused: the generation is not newer.
+            MlinfraError: a release is not deployed.
+        """
+        split = self._split(endpoint)
+        split.set(weights, generation, rollout.to_json() if rollout else split.remembered().rollout, mirror)
+        return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what Azure Monitor has of what is deployed, in a window."""
+        endpoint = physical_name(part.part)
+        now = self._split(endpoint).observe()
+        if now is None or not now.deployments:
+            return NoData("nothing is deployed yet")
+        called = endpoint_name(self._environment, endpoint)
+        return samples.samples(self._azure, called, newest(now.deployments), since, until)
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Refuse: nothing joins labels with captured requests here yet."""
+        _not_yet("labels")
+
+    def restore(self, recorded: Resources) -> Sequence[str]:
+        """Bring nothing back: no reboot ends what Azure ML runs."""
+        return ()
+
+    def down(self, *, destroy_data: bool) -> Sequence[str]:
+        """End nothing: all that runs is a resource of the engine."""
+        return ()
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
+        """Refuse: the definition is there, and nothing puts rows and code where it reads them yet."""
+        _not_yet("training")
+
+    def logs(self, part: ResolvedPart) -> Sequence[Path]:
+        """Refuse: the lines are in Log Analytics, and nothing fetches them yet."""
+        _not_yet("logs")
+
+    def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
+        """Refuse: the schedule runs by itself, and not on demand yet."""
+        _not_yet("measuring drift on demand")
+
+    def _split(self, endpoint: str) -> Split:
+        environment = self._environment
+        return Split(self._azure, endpoint_name(environment, endpoint), traffic_record(environment, endpoint))
+
+    def _served(self, now: InForce, name: str) -> ServedRelease:
+        """Return a release as it serves: image and digest are those that the server was started with."""
+        item = now.deployments[name]
+        properties = item["properties"]
+        state = properties.get("provisioningState", "")
+        return ServedRelease(
+            release=release_of(name),
+            weight=now.weights[release_of(name)],
+            healthy=state == "Succeeded",
+            artifact=(properties.get("environmentVariables") or {}).get(_DIGEST),
+            image=self._image(properties.get("environmentId")),
+            replicas=(item.get("sku") or {}).get("capacity"),
+            last_failure=None if state in ("Succeeded", "Updating", "Creating") else f"the deployment is {state}",
+        )
+
+    def _image(self, environment_id: str | None) -> str | None:
+        """Return the image of an environment of the workspace."""
+        if environment_id is None:
+            return None
+        *_, called, _, version = environment_id.split("/")
+        found = self._azure.get(f"environments/{called}/versions/{version}") or {}
+        image: str | None = found.get("properties", {}).get("image")
+        return image
+
+
+def _not_yet(what: str) -> NoReturn:
+    raise MlinfraError(
+        f"azureml: {what}: not carried out yet",
+        remedy="see `mlinfra targets`; a release that was trained elsewhere can be promoted to here",
+    )

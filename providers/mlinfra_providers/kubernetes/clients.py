@@ -1,0 +1,118 @@
+"""The official client, for one context of the kubeconfig. It is imported when the first question is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from mlinfra.problems import MlinfraError
+
+ROUTES = ("gateway.networking.k8s.io", "v1", "httproutes")
+GATEWAYS = ("gateway.networking.k8s.io", "v1", "gateways")
+SERVICES = ("serving.kserve.io", "v1beta1", "inferenceservices")
+"""Group, version and plural of custom resources."""
+GONE, CONFLICT = 404, 409
+_SECONDS = 30
+
+
+class Cluster:
+    """What is asked of one namespace of a cluster. Objects are the API's own JSON."""
+
+    def __init__(self, context: str, namespace: str) -> None:
+        self._context = context
+        self.namespace = namespace
+
+    def get(self, kind: tuple[str, str, str], name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """Return a custom resource, or None where it is not."""
+        found: dict[str, Any] | None = self._custom("get", kind, name, namespace=namespace or self.namespace)
+        return found
+
+    def list(self, kind: tuple[str, str, str], selector: str) -> list[dict[str, Any]]:
+        """Return the custom resources with some labels."""
+        found = self._custom("list", kind, label_selector=selector, namespace=self.namespace)
+        return list((found or {"items": []})["items"])
+
+    def create(self, kind: tuple[str, str, str], body: dict[str, Any]) -> None:
+        """Create a custom resource."""
+        self._custom("create", kind, body, namespace=self.namespace)
+
+    def replace(self, kind: tuple[str, str, str], name: str, body: dict[str, Any]) -> None:
+        """Replace a custom resource; refused by the cluster when another wrote since it was read."""
+        self._custom("replace", kind, name, body, namespace=self.namespace)
+
+    def delete(self, kind: tuple[str, str, str], name: str) -> None:
+        """Delete a custom resource, or find it gone."""
+        self._custom("delete", kind, name, namespace=self.namespace)
+
+    def deployment(self, name: str) -> dict[str, Any] | None:
+        """Return a Deployment, or None where it is not."""
+        from kubernetes import client
+
+        api = _api(self._context)
+        with explained(f"reading the deployment {name}"):
+            try:
+                found = client.AppsV1Api(api).read_namespaced_deployment(
+                    name, self.namespace, _request_timeout=_SECONDS
+                )
+            except client.ApiException as error:
+                if error.status == GONE:
+                    return None
+                raise
+        made: dict[str, Any] = api.sanitize_for_serialization(found)
+        return made
+
+    def _custom(self, verb: str, kind: tuple[str, str, str], *arguments: Any, namespace: str, **more: Any) -> Any:
+        from kubernetes import client
+
+        group, version, plural = kind
+        call = getattr(client.CustomObjectsApi(_api(self._context)), f"{verb}_namespaced_custom_object")
+        with explained(f"{verb} of {plural} in {namespace}"):
+            try:
+                return call(group, version, namespace, plural, *arguments, _request_timeout=_SECONDS, **more)
+            except client.ApiException as error:
+                if error.status == GONE and verb in ("get", "delete"):
+                    return None
+                raise
+
+
+class Conflict(MlinfraError):
+    """Another wrote since the object was read, or made it first."""
+
+
+@cache
+def _api(context: str) -> Any:
+    from kubernetes import config
+
+    try:
+        file = os.environ.get("KUBECONFIG") or None
+        return config.new_client_from_config(config_file=file, context=context)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise MlinfraError(
+            f"the kubeconfig has no usable context {context}: {error}",
+            remedy="look at `kubectl config get-contexts`, and set KUBECONFIG",
+        ) from error
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Say what the cluster answered as an error that a user can read.
+
+    Raises:
+        Conflict: another wrote in between.
+        MlinfraError: the cluster refused, or was not reached.
+    """
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        said = f"{doing}: the cluster answers {error.status} {error.reason}"
+        if error.status == CONFLICT:
+            raise Conflict(said) from error
+        raise MlinfraError(said, remedy="check what this identity may: kubectl auth can-i --list") from error
+    except HTTPError as error:
+        raise MlinfraError(f"{doing}: the cluster does not answer: {error}", remedy="check the context") from error

@@ -1,0 +1,137 @@
+"""The running side of Kubernetes: what is asked and done outside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError
+from mlinfra.resources import Resources
+from mlinfra.rollout.record import RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.kubernetes import samples
+from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, Cluster
+from mlinfra_providers.kubernetes.route import GATEWAY, GATEWAY_NAMESPACE, Split, path_of
+from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE
+from mlinfra_providers.kubernetes.split import Routing
+from mlinfra_providers.short_names import short_name
+
+_DIGEST, _CONTAINER = "MLINFRA_SERVING_MODEL_DIGEST", "kserve-container"
+
+
+class KubernetesService:
+    """Asks the cluster that the environment names, and Prometheus."""
+
+    def __init__(self, environment: Environment) -> None:
+        namespace = environment.namespace or short_name(environment.name, "mlinfra", limit=63)
+        self._cluster = Cluster(environment.context or "", namespace)
+
+    def observe(self, endpoint: str) -> Serving:
+        """Return the weights in force, and what the pods of each release really run."""
+        found = Routing(self._cluster, endpoint).observe()
+        if found is None:
+            return Serving(endpoint, None, (), 0)
+        services = {
+            service["metadata"]["labels"].get(RELEASE): service
+            for service in self._cluster.list(SERVICES, f"{ENDPOINT}={endpoint}")
+        }
+        return Serving(
+            endpoint=endpoint,
+            url=self._url(endpoint),
+            releases=[self._served(found, release, services.get(release)) for release in found.weights],
+            generation=found.generation,
+            rollout=RolloutRecord.model_validate(found.rollout) if found.rollout else None,
+        )
+
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
+        """Set weights and mirror in one write of the route.
+
+        Raises:
+            Refused: the generation is not newer, or somebody else shifted at the same time.
+            MlinfraError: a release is not behind the endpoint.
+        """
+        routing = Routing(self._cluster, endpoint)
+        known = routing.observe() or Split()
+        kept = rollout.to_json() if rollout else known.rollout
+        routing.shift(weights, generation, kept, mirror or {})
+        return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what Prometheus has of an endpoint's releases in a window."""
+        releases = [deployment.release.short for deployment in part.deployments]
+        called = part.part.renamed_from or part.part.name
+        return samples.samples(self._cluster.namespace, called, releases, since, until)
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Refuse: nothing joins labels with captured requests here yet."""
+        _not_yet("labels")
+
+    def restore(self, recorded: Resources) -> Sequence[str]:
+        """Bring nothing back: the cluster does."""
+        return ()
+
+    def down(self, *, destroy_data: bool) -> Sequence[str]:
+        """End nothing: all that runs is a resource of the engine."""
+        return ()
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
+        """Refuse: the runtime is there, and nothing puts rows and code where a run reads them yet."""
+        _not_yet("training")
+
+    def logs(self, part: ResolvedPart) -> Sequence[Path]:
+        """Refuse: the lines are in the cluster, and nothing fetches them yet."""
+        _not_yet("logs")
+
+    def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
+        """Refuse: the CronJob runs by itself, and not on demand yet."""
+        _not_yet("measuring drift on demand")
+
+    def _url(self, endpoint: str) -> str | None:
+        """Return the endpoint's address at the gateway; None before the gateway has one."""
+        gateway = self._cluster.get(GATEWAYS, GATEWAY, namespace=GATEWAY_NAMESPACE) or {}
+        addresses = gateway.get("status", {}).get("addresses") or ()
+        if not addresses:
+            return None
+        return f"http://{addresses[0]['value']}{path_of(self._cluster.namespace, endpoint)}"
+
+    def _served(self, found: Split, release: str, service: Mapping[str, Any] | None) -> ServedRelease:
+        weight = found.weights[release]
+        if service is None:
+            return ServedRelease(release, weight, healthy=False, last_failure="its InferenceService is gone")
+        conditions = service.get("status", {}).get("conditions") or ()
+        ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+        failures = [item["message"] for item in conditions if item["status"] == "False" and item.get("message")]
+        deployed = self._cluster.deployment(
+            found.backends.get(release, ""),
+        )
+        replicas = (deployed or {}).get("status", {}).get("readyReplicas", 0)
+        pod = (deployed or {}).get("spec", {}).get("template", {}).get("spec", {})
+        server: Mapping[str, Any] = next((item for item in pod.get("containers", ()) if item["name"] == _CONTAINER), {})
+        settings = {item["name"]: item.get("value") for item in server.get("env", ())}
+        return ServedRelease(
+            release=release,
+            weight=weight,
+            healthy=ready and replicas > 0,
+            artifact=settings.get(_DIGEST),
+            image=server.get("image"),
+            replicas=replicas,
+            last_failure=failures[0] if failures else None,
+        )
+
+
+def _not_yet(what: str) -> NoReturn:
+    raise MlinfraError(
+        f"kubernetes: {what}: not carried out yet",
+        remedy="see `mlinfra targets`; a release that was trained elsewhere can be promoted to here",
+    )

@@ -1,0 +1,141 @@
+"""The running side of SageMaker: what is asked and done outside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError
+from mlinfra.resources import Resources
+from mlinfra.rollout.record import RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.sagemaker import samples
+from mlinfra_providers.sagemaker.clients import Clients, explained
+from mlinfra_providers.sagemaker.naming import SAGEMAKER_LIMIT, physical_name
+from mlinfra_providers.sagemaker.split import InForce, Split
+from mlinfra_providers.sagemaker.storage import bucket_name
+from mlinfra_providers.sagemaker.traffic import record_key
+from mlinfra_providers.short_names import short_name
+
+_IN_SERVICE = "InService"
+
+
+class SageMakerService:
+    """Asks SageMaker, CloudWatch and the environment's bucket."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._clients = Clients(environment.account or "", environment.region or "")
+
+    def observe(self, endpoint: str) -> Serving:
+        """Return the weights in force, and what each variant really runs."""
+        found = self._split(endpoint).observe()
+        if found is None:
+            return Serving(endpoint, None, (), 0)
+        return Serving(
+            endpoint=endpoint,
+            url=f"https://runtime.sagemaker.{self._environment.region}.amazonaws.com/endpoints/"
+            f"{found.endpoint['EndpointName']}/invocations",
+            releases=[self._served(found, variant) for variant in found.endpoint.get("ProductionVariants", ())],
+            generation=found.generation,
+            rollout=RolloutRecord.model_validate(found.rollout) if found.rollout else None,
+        )
+
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
+        """Set the weights, after what is remembered; wait until they are in force, behind an update that runs.
+
+        Raises:
+            Refused: the generation is not newer.
+            MlinfraError: a release has no variant, or copies of requests are asked for.
+        """
+        if mirror:
+            _not_yet("copies of requests")
+        split = self._split(endpoint)
+        kept = rollout.to_json() if rollout else split.remembered().rollout
+        split.set(weights, generation, kept)
+        return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what CloudWatch has of an endpoint's variants in a window."""
+        variants = [deployment.release.short for deployment in part.deployments]
+        called = self._called(physical_name(part.part))
+        return samples.samples(self._clients("cloudwatch"), called, variants, since, until)
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Refuse: nothing joins labels with captured requests here yet."""
+        _not_yet("labels")
+
+    def restore(self, recorded: Resources) -> Sequence[str]:
+        """Bring nothing back: no reboot ends what SageMaker runs."""
+        return ()
+
+    def down(self, *, destroy_data: bool) -> Sequence[str]:
+        """End nothing: all that runs is a resource of the engine."""
+        return ()
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
+        """Refuse: the pipeline is there, and nothing puts rows and code where it reads them yet."""
+        _not_yet("training")
+
+    def logs(self, part: ResolvedPart) -> Sequence[Path]:
+        """Refuse: the lines are in CloudWatch, and nothing fetches them yet."""
+        _not_yet("logs")
+
+    def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
+        """Refuse: the schedule runs by itself, and not on demand yet."""
+        _not_yet("measuring drift on demand")
+
+    def _called(self, endpoint: str) -> str:
+        return short_name(self._environment.name, endpoint, limit=SAGEMAKER_LIMIT)
+
+    def _split(self, endpoint: str) -> Split:
+        return Split(
+            self._clients,
+            self._called(endpoint),
+            bucket_name(self._environment),
+            record_key(self._environment.name, endpoint),
+        )
+
+    def _served(self, found: InForce, variant: Mapping[str, Any]) -> ServedRelease:
+        release, replicas = variant["VariantName"], variant.get("CurrentInstanceCount")
+        images = variant.get("DeployedImages") or [{}]
+        return ServedRelease(
+            release=release,
+            weight=found.weights[release],
+            healthy=found.endpoint["EndpointStatus"] == _IN_SERVICE and bool(replicas),
+            artifact=self._artifact(found.endpoint["EndpointConfigName"], release),
+            image=images[0].get("ResolvedImage"),
+            replicas=replicas,
+            last_failure=found.endpoint.get("FailureReason"),
+        )
+
+    def _artifact(self, configuration: str, release: str) -> str | None:
+        """Return the digest that the model package of a variant was registered with: the server checks it."""
+        api = self._clients("sagemaker")
+        with explained(f"reading the configuration {configuration}"):
+            variants = api.describe_endpoint_config(EndpointConfigName=configuration)["ProductionVariants"]
+            model = next(item["ModelName"] for item in variants if item["VariantName"] == release)
+            package = api.describe_model(ModelName=model)["PrimaryContainer"].get("ModelPackageName")
+            if package is None:
+                return None
+            kept = api.describe_model_package(ModelPackageName=package).get("CustomerMetadataProperties", {})
+        artifact: str | None = kept.get("artifact")
+        return artifact
+
+
+def _not_yet(what: str) -> NoReturn:
+    raise MlinfraError(
+        f"sagemaker: {what}: not carried out yet",
+        remedy="see `mlinfra targets`; a release that was trained elsewhere can be promoted to here",
+    )

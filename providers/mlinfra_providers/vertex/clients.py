@@ -1,0 +1,118 @@
+"""Google's clients, for one region. They are imported when the first one is asked for.
+
+`MLINFRA_VERTEX_ENDPOINT` names another address of the API, without credentials: an emulator's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from mlinfra.problems import MlinfraError
+
+ENDPOINT = "MLINFRA_VERTEX_ENDPOINT"
+POLL_SECONDS = 10.0
+LONGEST_SECONDS = 3600.0
+"""How long an operation may take: a model is deployed in minutes, with many replicas in more."""
+
+
+class Clients:
+    """The clients of a region: of models, endpoints, and the bucket."""
+
+    def __init__(self, project: str, region: str) -> None:
+        self._project = project
+        self._region = region
+
+    @property
+    def models(self) -> Any:
+        """Return the client of models and their versions."""
+        return _vertex("ModelServiceClient", self._region)
+
+    @property
+    def endpoints(self) -> Any:
+        """Return the client of endpoints and what is deployed to them."""
+        return _vertex("EndpointServiceClient", self._region)
+
+    def bucket(self, name: str) -> Any:
+        """Return a bucket of Cloud Storage."""
+        return _storage(self._project).bucket(name)
+
+
+def clients(inputs: Mapping[str, Any]) -> Clients:
+    """Return the clients for a resource's `project` and `location`."""
+    return Clients(str(inputs["project"]), str(inputs["location"]))
+
+
+@cache
+def _vertex(client: str, region: str) -> Any:
+    from google.api_core.client_options import ClientOptions
+    from google.cloud import aiplatform_v1
+
+    made = getattr(aiplatform_v1, client)
+    if address := os.environ.get(ENDPOINT):
+        from google.auth.credentials import AnonymousCredentials
+
+        options = ClientOptions(api_endpoint=address)
+        credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return made(credentials=credentials, transport="rest", client_options=options)
+    return made(client_options=ClientOptions(api_endpoint=f"{region}-aiplatform.googleapis.com"))
+
+
+@cache
+def _storage(project: str) -> Any:
+    from google.cloud.storage import Client  # type: ignore[import-untyped]
+
+    return Client(project=project)
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Say what Google answered as an error that a user can read.
+
+    Raises:
+        MlinfraError: Google refused, or was not reached.
+    """
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except GoogleAuthError as error:
+        raise MlinfraError(f"{doing}: {error}", remedy="gcloud auth application-default login") from error
+    except GoogleAPIError as error:
+        raise MlinfraError(f"{doing}: Google answers {getattr(error, 'message', error)}") from error
+
+
+@contextmanager
+def gone_is_fine() -> Iterator[None]:
+    """Let pass that something is not there (any more)."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        yield
+    except NotFound:
+        return
+
+
+def found(ask: Any, **question: Any) -> Any:
+    """Return an answer, or None where what was asked for is not there."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        return ask(**question)
+    except NotFound:
+        return None
+
+
+def finished(operation: Any) -> Any:
+    """Wait for a long-running operation, and return its result."""
+    return operation.result(timeout=LONGEST_SECONDS)
+
+
+def wait(seconds: float = POLL_SECONDS) -> None:
+    """Wait before asking again."""
+    time.sleep(seconds)

@@ -1,0 +1,135 @@
+"""The running side of Vertex AI: what is asked and done outside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.environment import Environment
+from mlinfra.problems import MlinfraError
+from mlinfra.resources import Resources
+from mlinfra.rollout.record import RolloutRecord
+from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.vertex import samples
+from mlinfra_providers.vertex.clients import Clients, explained, found
+from mlinfra_providers.vertex.naming import endpoint_id, location, physical_name
+from mlinfra_providers.vertex.split import InForce, Split, newest
+from mlinfra_providers.vertex.storage import bucket_name
+from mlinfra_providers.vertex.traffic import record_key
+
+_DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
+
+
+class VertexService:
+    """Asks Vertex AI, Cloud Monitoring and the environment's bucket."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._clients = Clients(environment.account or "", environment.region or "")
+
+    def observe(self, endpoint: str) -> Serving:
+        """Return the split in force, and what each deployed model really runs."""
+        now = self._split(endpoint).observe()
+        if now is None:
+            return Serving(endpoint, None, (), 0)
+        rollout = now.remembered.rollout
+        return Serving(
+            endpoint=endpoint,
+            url=now.remembered.url,
+            releases=[self._served(now, item) for item in now.endpoint.deployed_models if _is_newest(now, item)],
+            generation=now.remembered.generation,
+            rollout=RolloutRecord.model_validate(rollout) if rollout else None,
+        )
+
+    def shift(
+        self,
+        endpoint: str,
+        weights: Mapping[str, int],
+        generation: int,
+        rollout: RolloutRecord | None = None,
+        mirror: Mapping[str, int] | None = None,
+    ) -> Serving:
+        """Set the split, after what is remembered: it is in force when Vertex AI has answered.
+
+        Raises:
+            Refused: the generation is not newer.
+            MlinfraError: a release is not deployed, or copies of requests are asked for.
+        """
+        if mirror:
+            raise MlinfraError("vertex: an endpoint sends no copies of requests", remedy="leave rollout.shadow out")
+        split = self._split(endpoint)
+        split.set(weights, generation, rollout.to_json() if rollout else split.remembered().rollout)
+        return self.observe(endpoint)
+
+    def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
+        """Return what Cloud Monitoring has of what is deployed, in a window."""
+        now = self._split(physical_name(part.part)).observe()
+        if now is None or not now.endpoint.deployed_models:
+            return NoData("nothing is deployed yet")
+        id_ = endpoint_id(self._environment.name, physical_name(part.part))
+        return samples.samples(self._environment.account or "", id_, newest(now.endpoint), since, until)
+
+    def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
+        """Refuse: nothing joins labels with captured requests here yet."""
+        _not_yet("labels")
+
+    def restore(self, recorded: Resources) -> Sequence[str]:
+        """Bring nothing back: no reboot ends what Vertex AI runs."""
+        return ()
+
+    def down(self, *, destroy_data: bool) -> Sequence[str]:
+        """End nothing: all that runs is a resource of the engine."""
+        return ()
+
+    def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
+        """Refuse: the definition is there, and nothing puts rows and code where it reads them yet."""
+        _not_yet("training")
+
+    def logs(self, part: ResolvedPart) -> Sequence[Path]:
+        """Refuse: the lines are in Cloud Logging, and nothing fetches them yet."""
+        _not_yet("logs")
+
+    def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
+        """Refuse: the schedule runs by itself, and not on demand yet."""
+        _not_yet("measuring drift on demand")
+
+    def _split(self, endpoint: str) -> Split:
+        environment = self._environment
+        return Split(
+            self._clients,
+            f"{location(environment)}/endpoints/{endpoint_id(environment.name, endpoint)}",
+            bucket_name(environment),
+            record_key(environment.name, endpoint),
+        )
+
+    def _served(self, now: InForce, item: Any) -> ServedRelease:
+        """Return a release as it serves: image and digest are those of the version that the server was started with."""
+        with explained(f"reading the model {item.model}"):
+            name = item.model.partition("@")[0]
+            model = found(self._clients.models.get_model, name=f"{name}@{item.model_version_id}")
+        container = model.container_spec if model is not None else None
+        settings = {entry.name: entry.value for entry in container.env} if container is not None else {}
+        status = item.status
+        return ServedRelease(
+            release=item.display_name,
+            weight=now.weights[item.display_name],
+            healthy=status.available_replica_count > 0,
+            artifact=settings.get(_DIGEST),
+            image=container.image_uri if container is not None else None,
+            replicas=status.available_replica_count,
+            last_failure=status.message or None,
+        )
+
+
+def _is_newest(now: InForce, item: Any) -> bool:
+    return newest(now.endpoint)[item.display_name] == str(item.id)
+
+
+def _not_yet(what: str) -> NoReturn:
+    raise MlinfraError(
+        f"vertex: {what}: not carried out yet",
+        remedy="see `mlinfra targets`; a release that was trained elsewhere can be promoted to here",
+    )

@@ -1,0 +1,59 @@
+"""A small cluster in memory: custom resources that are replaced only by who read the newest version of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mlinfra_providers.kubernetes.clients import Cluster, Conflict
+
+Kind = tuple[str, str, str]
+
+
+class Memory(Cluster):
+    """Stands for a cluster; `objects` holds what is there, `deployments` what its controllers would make.
+
+    With `meddle`, somebody else writes right after the next read."""
+
+    def __init__(self) -> None:
+        super().__init__("memory", "flights")
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.deployments: dict[str, dict[str, Any]] = {}
+        self.written = 0
+        self.meddle = False
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        found = copy.deepcopy(self.objects.get((kind[2], name)))
+        if self.meddle and found is not None:
+            self.meddle = False
+            self._put(kind, self.objects[kind[2], name])
+        return found
+
+    def list(self, kind: Kind, selector: str) -> list[dict[str, Any]]:
+        key, _, value = selector.partition("=")
+        return [
+            copy.deepcopy(item)
+            for (plural, _), item in self.objects.items()
+            if plural == kind[2] and item["metadata"].get("labels", {}).get(key) == value
+        ]
+
+    def create(self, kind: Kind, body: dict[str, Any]) -> None:
+        assert (kind[2], body["metadata"]["name"]) not in self.objects
+        self._put(kind, body)
+
+    def replace(self, kind: Kind, name: str, body: dict[str, Any]) -> None:
+        if body["metadata"]["resourceVersion"] != self.objects[kind[2], name]["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified")
+        self._put(kind, body)
+
+    def delete(self, kind: Kind, name: str) -> None:
+        self.objects.pop((kind[2], name), None)
+
+    def deployment(self, name: str) -> dict[str, Any] | None:
+        return self.deployments.get(name)
+
+    def _put(self, kind: Kind, body: dict[str, Any]) -> None:
+        self.written += 1
+        made = copy.deepcopy(body)
+        made["metadata"]["resourceVersion"] = str(self.written)
+        self.objects[kind[2], made["metadata"]["name"]] = made

@@ -1,0 +1,81 @@
+"""The reference stacks by the real engine on a real API server: made once, and a shift that no `up` undoes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from mlinfra_providers.kubernetes.clients import Cluster
+from mlinfra_providers.kubernetes.split import Routing
+from tests.kubernetes.test_api_server import DEFINITIONS
+from tests.lab.kubernetes.apiserver.build import built
+from tests.lab.kubernetes.apiserver.server import Server, running
+from tests.lab.project import ROOT, Project
+
+pytestmark = pytest.mark.engine
+
+NAMESPACE, ENDPOINT = "prod-mlinfra", "flight-delay"
+PROGRAM = """
+import os
+import sys
+sys.path.insert(0, ROOT)
+
+from mlinfra.adapters import load_adapter
+from mlinfra.environment import Environment, parse_environment
+from mlinfra.realize import realize
+from mlinfra.repository import Repository
+from mlinfra.resolve import resolve
+from mlinfra.yaml_file import read_yaml
+from tests.kubernetes.conftest import EXAMPLE, declared
+
+found, _ = parse_environment(read_yaml(EXAMPLE.read_text(), "example"), "prod")
+environment = found.model_copy(update={"context": CONTEXT})
+local = Repository(EXAMPLE.parents[2]).load("prod")
+adapter = load_adapter("kubernetes")
+realize(resolve(declared(local, environment, int(os.environ["PROGRAM_RELEASED"])), adapter), adapter)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """An API server of its own: what is protected stays."""
+    with running(built()) as started:
+        started.define(*DEFINITIONS)
+        yield started
+
+
+def test_the_reference_stacks_are_made_once_and_a_shift_stays(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = YAML(typ="safe").load(server.kubeconfig)["current-context"]
+    project = Project(tmp_path, {**server.environment, "MLINFRA_REPOSITORY": str(ROOT), "PROGRAM_RELEASED": "1"})
+    project.write(f"ROOT = {str(ROOT)!r}\nCONTEXT = {context!r}\n{PROGRAM}")
+    planned = project.preview()
+    assert server.cluster.get(f"/api/v1/namespaces/{NAMESPACE}") is None, "a preview makes nothing"
+    assert sorted(project.up().changes) == sorted(planned.changes)
+    assert project.preview().changes == []
+    assert project.refresh().changes == []
+    assert project.preview().changes == []
+
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    routing = Routing(Cluster(context, NAMESPACE), ENDPOINT)
+    first = routing.observe()
+    assert first is not None
+    (old,) = first.weights
+    project.environment["PROGRAM_RELEASED"] = "2"
+    project.up()
+    beside = routing.observe()
+    assert beside is not None
+    (new,) = set(beside.weights) - {old}
+    assert beside.weights == {old: 100, new: 0}
+    routing.shift({old: 90, new: 10}, beside.generation + 1, None, {})
+    project.refresh()
+    assert project.preview().changes == []
+    project.up()
+    after = routing.observe()
+    assert after is not None
+    assert after.weights == {old: 90, new: 10}

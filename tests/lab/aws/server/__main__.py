@@ -1,0 +1,107 @@
+"""The emulated AWS as a process: moto's server, the lab's SageMaker in it, and faults in front of it.
+
+    python -m tests.lab.aws.server PORT
+
+`POST /lab/faults {"name": "throttle", "times": 5, "operation": "CreateEndpoint"}` makes requests fail, `DELETE
+/lab/faults` ends that, `PUT /lab/clock {"seconds": 2}` says how long a change takes, `GET /lab/requests` counts the
+requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+
+
+class Front:
+    """Passes requests on to moto, unless a fault is due."""
+
+    def __init__(self, application: Any, clock: Any, faults: Any, invocations: Counter[str]) -> None:
+        self._application = application
+        self._clock = clock
+        self._faults = faults
+        self._invocations = invocations
+        self._requests: Counter[str] = Counter()
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith("/lab/"):
+            return self._lab(environ, start)
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        self._requests[operation or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"] += 1
+        if self._faults.take("throttle", operation):
+            start("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
+            return [b'{"__type": "ThrottlingException", "message": "Rate exceeded"}']
+        if self._faults.take("lost-before", operation):
+            _cut(environ)
+        if self._faults.take("lost-after", operation):
+            list(self._application(environ, lambda *_: lambda _: None))
+            _cut(environ)
+        answer: Iterable[bytes] = self._application(environ, start)
+        return answer
+
+    def _lab(self, environ: Environ, start: Start) -> list[bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = json.loads(environ["wsgi.input"].read(length) or b"{}")
+        told: Any = {}
+        status = "200 OK"
+        match (environ["REQUEST_METHOD"], environ["PATH_INFO"]):
+            case ("POST", "/lab/faults"):
+                try:
+                    self._faults.put(**body)
+                except (ValueError, TypeError) as error:
+                    status, told = "400 Bad Request", {"error": str(error)}
+            case ("DELETE", "/lab/faults"):
+                self._faults.clear()
+            case ("PUT", "/lab/clock"):
+                self._clock.seconds = float(body["seconds"])
+            case ("GET", "/lab/requests"):
+                told = dict(self._requests)
+            case ("GET", "/lab/invocations"):
+                told = dict(self._invocations)
+            case _:
+                status = "404 Not Found"
+        start(status, [("Content-Type", "application/json")])
+        return [json.dumps(told).encode()]
+
+
+def _cut(environ: Environ) -> NoReturn:
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError("the lab lost the connection")
+
+
+def main() -> None:
+    """Serve until a signal."""
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import run_simple
+
+    from tests.lab.aws.server.faults import Faults
+    from tests.lab.aws.server.install import install
+    from tests.lab.aws.server.store import Clock
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    clock, faults = Clock(), Faults()
+    regions = install(clock, faults)
+
+    def end(*_: Any) -> None:
+        regions.close()
+        os._exit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    front = Front(DomainDispatcherApplication(create_backend_app), clock, faults, regions.invocations)
+    run_simple("127.0.0.1", int(sys.argv[1]), front, threaded=True, request_handler=MotoRequestHandler)
+
+
+if __name__ == "__main__":
+    main()
