@@ -39,6 +39,8 @@ class Resource:
     """By input: the URNs of the resources that its value comes from."""
     external: bool = False
     """Whether the program only reads it: it is not the stack's own."""
+    id: str = field(default="", compare=False)
+    """What it is called at the target; empty for what is not made yet."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints."""
@@ -132,6 +134,7 @@ def _from_engine(item: Mapping[str, Any]) -> Resource:
         # the engine writes null for an input that comes from nothing
         property_dependencies={key: urns or () for key, urns in (item.get("propertyDependencies") or {}).items()},
         external=bool(item.get("external")),
+        id=item.get("id") or "",
     )
 
 

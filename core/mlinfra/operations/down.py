@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlinfra.engine_events import Outcome
 from mlinfra.operations.alone import alone
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.session import Session
 from mlinfra.repository import Repository
+from mlinfra.resources import Resources
+
+if TYPE_CHECKING:
+    from mlinfra.pulumi_stack import PulumiStack
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,19 @@ def _down(session: Session, progress: Progress, *, destroy_data: bool) -> Remove
             stack.unprotect()
         outcome = stack.destroy(progress.step, keep_protected=not destroy_data)
     progress.phase("ending processes")
-    kept = session.service.down(destroy_data=destroy_data)
+    kept = session.service.down(destroy_data=destroy_data) or _kept(stack)
     if destroy_data:
         environment = session.environment
         session.repository.artifacts(environment).forget_newest(environment.name)
         stack.forget()
     return Removed(outcome, kept)
+
+
+def _kept(stack: PulumiStack) -> Sequence[str]:
+    """Return what the state still records: the part, and the kind and the name there of what holds its data."""
+    left = Resources.from_state(stack.export())
+    return [
+        f"{left.part_of(item) or 'around'}: {item.type.rpartition(':')[2]} {item.id}"
+        for item in left.declared()
+        if item.id
+    ]

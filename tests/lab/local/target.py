@@ -1,0 +1,110 @@
+"""This machine as a target of the scenarios: nothing is emulated, and nothing between clouds can go wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mlinfra.artifacts import ArtifactStore
+from mlinfra_providers.local.layout import Layout
+from mlinfra_providers.local.registry import Registry
+from mlinfra_providers.local.router import Router
+from mlinfra_providers.local.supervisor import Supervisor
+from tests.lab.target import Answered, Fault, Unanswered
+
+ENV = "prod"
+NAMES = {"router/crowds": "router crowds/traffic"}
+
+
+@dataclass
+class Local:
+    """The environment `prod` of one repository."""
+
+    repository: Path
+    name: str = "local"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    place: Mapping[str, Any] = field(default_factory=dict)
+    lacks: Mapping[Fault, str] = field(
+        default_factory=lambda: dict.fromkeys(Fault, "there is no cloud between mlinfra and this machine")
+    )
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.repository, ENV)
+
+    def empty(self) -> None:
+        """Forget everything that is there: nothing may run."""
+        shutil.rmtree(self.layout.folder, ignore_errors=True)
+
+    def ask(self, environment: str, endpoint: str, body: bytes) -> Answered:
+        """Ask through the router."""
+        port = json.loads(self.layout.ports.read_text())[f"endpoint/{endpoint}"]
+        try:
+            answer = httpx.post(
+                f"http://127.0.0.1:{port}/v2/models/{endpoint}/infer",
+                content=body,
+                headers={"content-type": "application/json"},
+                timeout=30,
+                trust_env=False,
+            )
+        except httpx.HTTPError as error:
+            raise Unanswered(repr(error)) from error
+        if answer.status_code != httpx.codes.OK:
+            raise Unanswered(f"{answer.status_code}: {answer.text}")
+        return Answered(answer.headers["x-mlinfra-release"], answer.json()["outputs"][0]["data"][0])
+
+    def there(self) -> Sequence[str]:
+        """Return the programs, models, versions and tables, by the names that the engine has for them."""
+        layout = self.layout
+        if not layout.folder.exists():
+            return []
+        status = Supervisor(layout).status() if layout.supervisor_wanted.exists() else {}
+        programs = [NAMES.get(name, f"program {name}") for name, state in status.items() if state.running]
+        found = [name for name in programs if name != "program tick"]
+        if layout.registry.exists():
+            with Registry(layout, ArtifactStore(layout.artifacts_url)) as registry:
+                for model in filter(None, [registry.read("crowds")]):
+                    found.append(f"model {ENV}/crowds")
+                    found += [f"version {ENV}/crowds/{item['version']}" for item in model["versions"]]
+        if (layout.features / "online.db").exists():
+            found.append(f"table {ENV}/weather")
+        return sorted(found)
+
+    def fail(self, fault: Fault, times: int = 1) -> None:
+        raise AssertionError(self.lacks[fault])
+
+    def heal(self) -> None:
+        """Nothing ever fails here."""
+
+    def shift_by_hand(self, environment: str, endpoint: str, weights: Mapping[str, int]) -> None:
+        """Write another split for the router."""
+        router = Router(self.layout, endpoint)
+        traffic = router.traffic()
+        assert traffic is not None
+        document = {**traffic.to_json(), "weights": dict(weights), "generation": traffic.generation + 1}
+        router.apply(type(traffic).from_json(document))
+
+    def scale_by_hand(self, environment: str, endpoint: str, release: str, machines: int) -> None:
+        """Change nothing: each release is one process on this machine."""
+
+    def swap_by_hand(self, environment: str, endpoint: str, release: str, other: str) -> None:
+        """Put the other model's files where the release's are, and start its server again."""
+        models = self.layout.endpoint(endpoint) / "models"
+        shutil.rmtree(models / release)
+        shutil.copytree(models / other, models / release)
+        supervisor = Supervisor(self.layout)
+        [server] = [name for name in supervisor.status() if name.startswith(f"server/{endpoint}/{release}")]
+        supervisor.restart(server)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Local]:
+    """Return this machine, for a repository in a folder."""
+    yield Local(folder / "repository")
