@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import ssl
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -75,6 +77,15 @@ class Cluster:
             causes = [(item.get("field", ""), item.get("message", "")) for item in listed]
             raise Answered(answer.status_code, status.get("message", answer.text), causes)
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
+
+    @contextmanager
+    def stream(self, path: str, query: Mapping[str, str]) -> Iterator[Iterator[str]]:
+        """Read an answer that does not end, line by line. Raises Answered."""
+        patient = httpx.Timeout(SECONDS, read=None)
+        with self._client.stream("GET", path, params=query, timeout=patient) as answer:
+            if not answer.is_success:
+                raise Answered(answer.status_code, answer.read().decode(errors="replace"), [])
+            yield answer.iter_lines()
 
     def get(self, path: str) -> Any:
         """Return what is at a path, None where nothing is. Raises Answered."""

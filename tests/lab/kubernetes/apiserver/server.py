@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.lab.kubernetes.client import Answered, Cluster
 
 TOKEN = "a-token-of-the-lab"
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 DEFINITIONS = Path(__file__).parents[1] / "crds"
 """The real definitions of the operators; SOURCES.txt says from where."""
 

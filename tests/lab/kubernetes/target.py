@@ -1,0 +1,288 @@
+"""A Kubernetes cluster of the lab: a real API server, the lab's controllers, and an object store for artifacts.
+
+What clients and mlinfra are given is the API server behind the lab's faults (controllers/front.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mlinfra_providers.short_names import short_name
+from tests.lab.aws.emulator import REGION, Emulator
+from tests.lab.aws.emulator import running as running_store
+from tests.lab.kubernetes.apiserver.build import built
+from tests.lab.kubernetes.apiserver.server import DEFINITIONS, Server
+from tests.lab.kubernetes.apiserver.server import running as running_server
+from tests.lab.kubernetes.client import Answered as Said
+from tests.lab.kubernetes.client import Cluster
+from tests.lab.kubernetes.controllers.world import MERGE
+from tests.lab.project import ROOT, install
+from tests.lab.target import Answered, Fault, Unanswered
+
+STATE, ARTIFACTS = "lab-state", "lab-artifacts"
+CONTROLLED = "LAB_KUBERNETES_CONTROLLERS"
+"""Tells the plugin that controllers run: namespaces are emptied and finalized by them."""
+SECONDS = 60.0
+_ANNOTATION = "mlinfra/backends"
+_PASSING = ("events", "leases", "endpoints", "endpointslices")
+"""Kinds that come and go by themselves."""
+_GATEWAY = {"group": "gateway.networking.k8s.io", "name": "kserve-ingress-gateway", "namespace": "kserve"}
+_SETTINGS = ("MODEL_DIGEST", "RUNTIME")
+
+
+class KubernetesTarget:
+    """A running cluster."""
+
+    name = "kubernetes"
+    lacks: Mapping[Fault, str] = {
+        Fault.SILENT_ROLLBACK: "Kubernetes does not take a change back: a rollout that cannot go on stays where it is, "
+        "and its Deployment says so (kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment)"
+    }
+
+    def __init__(self, cluster: Cluster, ports: Mapping[str, int], store: Emulator, environment: Mapping[str, str]) -> None:
+        self._cluster = cluster
+        self._lab = httpx.Client(base_url=f"http://127.0.0.1:{ports['lab']}", timeout=SECONDS, trust_env=False)
+        self._gateway = httpx.Client(base_url=f"http://127.0.0.1:{ports['gateway']}", timeout=SECONDS, trust_env=False)
+        self._store = store
+        self.environment = environment
+        self.place: Mapping[str, Any] = {
+            "context": "lab",
+            "images": {
+                kind: f"registry.example.com/mlinfra-{kind}@sha256:{digit * 64}"
+                for kind, digit in (("serving", "1"), ("training", "2"))
+            },
+            "state": f"s3://{STATE}",
+            "artifacts": f"s3://{ARTIFACTS}/models",
+        }
+        self._prepare(ports["gateway"])
+        self._first = set(self._everything())
+
+    def empty(self) -> None:
+        """Delete what was made since the start, and what is in the object store."""
+        self.heal()
+        self._lab.post("/empty").raise_for_status()
+        end = time.monotonic() + SECONDS
+        while left := self.there():
+            assert time.monotonic() < end, f"still there: {left}"
+            self._lab.post("/empty").raise_for_status()
+            time.sleep(0.2)
+        store = self._store.client("s3")
+        for bucket in (STATE, ARTIFACTS):
+            for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                for item in page.get("Contents", ()):
+                    store.delete_object(Bucket=bucket, Key=item["Key"])
+
+    def ask(self, environment: str, endpoint: str, body: bytes) -> Answered:
+        """Send a request to the gateway, at the endpoint's path."""
+        path = f"/{namespace_of(environment)}/{endpoint}/v2/models/{endpoint}/infer"
+        try:
+            answer = self._gateway.post(path, content=body, headers={"content-type": "application/json"})
+        except httpx.HTTPError as error:
+            raise Unanswered(str(error)) from error
+        if not answer.is_success:
+            raise Unanswered(f"{answer.status_code}: {answer.text}")
+        return Answered(answer.headers["x-mlinfra-release"], float(answer.json()["outputs"][0]["data"][0]))
+
+    def answered(self) -> Mapping[str, int]:
+        """Return how many requests each backend was given, by `namespace/route/service`."""
+        told: dict[str, int] = self._lab.get("/answered").raise_for_status().json()
+        return told
+
+    def there(self) -> Sequence[str]:
+        """Return every object that was made since the start, of whatever kind."""
+        return sorted(said for uid, said in self._everything().items() if uid not in self._first)
+
+    def fail(self, fault: Fault, times: int = 1) -> None:
+        """Let a fault happen; a quota is full until `heal`, and so is no node for the pods that found none."""
+        if fault in self.lacks:
+            raise ValueError(self.lacks[fault])
+        self._lab.post("/faults", json={"name": str(fault), "times": times}).raise_for_status()
+        if fault is Fault.QUOTA:
+            time.sleep(1)  # until every namespace has it
+
+    def heal(self) -> None:
+        """Let no fault happen any more."""
+        self._lab.delete("/faults").raise_for_status()
+
+    def shift_by_hand(self, environment: str, endpoint: str, weights: Mapping[str, int]) -> None:
+        """Change the weights of the route as `kubectl edit` does."""
+        at = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace_of(environment)}/httproutes/{endpoint}"
+        route = self._cluster.get(at)
+        backends = json.loads(route["metadata"]["annotations"][_ANNOTATION])
+        releases = {service: release for release, service in backends.items()}
+        rules = copy.deepcopy(route["spec"]["rules"])
+        for item in rules[0]["backendRefs"]:
+            item["weight"] = weights.get(releases[item["name"]], 0)
+        self._edit(at, {"spec": {"rules": rules}})
+
+    def scale_by_hand(self, environment: str, endpoint: str, release: str, machines: int) -> None:
+        """Change the number of replicas of a release's InferenceService."""
+        at, service = self._service(environment, endpoint, release)
+        most = max(machines, service["spec"]["predictor"]["maxReplicas"])
+        self._edit(at, {"spec": {"predictor": {"minReplicas": machines, "maxReplicas": most}}})
+
+    def swap_by_hand(self, environment: str, endpoint: str, release: str, other: str) -> None:
+        """Let a release's InferenceService bring and serve another one's model, under its own name."""
+        at, service = self._service(environment, endpoint, release)
+        _, source = self._service(environment, endpoint, other)
+        predictor, taken = service["spec"]["predictor"], source["spec"]["predictor"]
+        values = {item["name"]: item.get("value") for item in taken["containers"][0]["env"]}
+        containers = copy.deepcopy(predictor["containers"])
+        for item in containers[0]["env"]:
+            if item["name"].removeprefix("MLINFRA_SERVING_") in _SETTINGS:
+                item["value"] = values[item["name"]]
+        self._edit(at, {"spec": {"predictor": {"initContainers": taken["initContainers"], "containers": containers}}})
+
+    def _edit(self, at: str, change: Any) -> None:
+        self._cluster.send("PATCH", at, change, kind=MERGE, fieldManager="kubectl-edit")
+
+    def _service(self, environment: str, endpoint: str, release: str) -> tuple[str, Any]:
+        base = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace_of(environment)}/inferenceservices"
+        chosen = f"mlinfra-endpoint={endpoint},mlinfra-release={release}"
+        (found,) = self._cluster.send("GET", base, labelSelector=chosen)["items"]
+        return f"{base}/{found['metadata']['name']}", found
+
+    def _prepare(self, port: int) -> None:
+        """Make what is in a cluster before anybody comes: the namespace of KServe, and its gateway."""
+        group = _GATEWAY["group"]
+        objects = [
+            ("/api/v1/namespaces/kserve", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kserve"}}),
+            (
+                f"/apis/{group}/v1/gatewayclasses/lab",
+                {
+                    "apiVersion": f"{group}/v1",
+                    "kind": "GatewayClass",
+                    "metadata": {"name": "lab"},
+                    "spec": {"controllerName": "lab.mlinfra/gateway"},
+                },
+            ),
+            (
+                f"/apis/{group}/v1/namespaces/kserve/gateways/{_GATEWAY['name']}",
+                {
+                    "apiVersion": f"{group}/v1",
+                    "kind": "Gateway",
+                    "metadata": {"name": _GATEWAY["name"], "namespace": "kserve"},
+                    "spec": {
+                        "gatewayClassName": "lab",
+                        "listeners": [
+                            {
+                                "name": "http",
+                                "port": port,
+                                "protocol": "HTTP",
+                                "allowedRoutes": {"namespaces": {"from": "All"}},
+                            }
+                        ],
+                    },
+                },
+            ),
+        ]
+        for at, body in objects:
+            self._cluster.apply(at, body)
+        store = self._store.client("s3")
+        for bucket in (STATE, ARTIFACTS):
+            store.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        end = time.monotonic() + SECONDS
+        while "addresses" not in self._cluster.get(objects[2][0]).get("status", {}):
+            assert time.monotonic() < end, "the gateway gets no address"
+            time.sleep(0.1)
+
+    def _everything(self) -> dict[str, str]:
+        """Return `kind name` of every object by its uid, asked of the API server."""
+        found = {}
+        for base, plural in self._kinds():
+            try:
+                listed = self._cluster.get(f"{base}/{plural}") or {"items": ()}
+            except Said:
+                continue
+            kind = listed["kind"].removesuffix("List") if "kind" in listed else plural
+            for item in listed.get("items") or ():
+                metadata = item["metadata"]
+                found[metadata["uid"]] = f"{kind} {metadata['name']}"
+        return found
+
+    def _kinds(self) -> list[tuple[str, str]]:
+        if not hasattr(self, "_known"):
+            groups = self._cluster.get("/apis")["groups"]
+            bases = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
+            self._known = [
+                (base, item["name"])
+                for base in bases
+                for item in (self._cluster.get(base) or {"resources": ()})["resources"]
+                if "/" not in item["name"] and {"list", "delete"} <= set(item["verbs"]) and item["name"] not in _PASSING
+            ]
+        return self._known
+
+
+def namespace_of(environment: str) -> str:
+    """Return the namespace that mlinfra makes for an environment."""
+    return short_name(environment, "mlinfra", limit=63)
+
+
+@contextmanager
+def running() -> Iterator[KubernetesTarget]:
+    """Start a cluster; end everything at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="mlinfra-lab-cluster-"))
+    try:
+        with running_server(built()) as server, running_store() as store:
+            server.define(*sorted(path.stem for path in DEFINITIONS.glob("*.yaml")))
+            with controllers(server, folder, store.environment) as ports:
+                install(folder / "pulumi")
+                environment = {
+                    **store.environment,
+                    "KUBECONFIG": str(_kubeconfig(server, folder, ports["api"])),
+                    "PROMETHEUS_URL": f"http://127.0.0.1:{ports['prometheus']}",
+                    "PULUMI_HOME": str(folder / "pulumi"),
+                    CONTROLLED: "yes",
+                }
+                yield KubernetesTarget(server.cluster, ports, store, environment)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def controllers(server: Server, folder: Path, environment: Mapping[str, str]) -> Iterator[Mapping[str, int]]:
+    """Start the controllers; gives the ports at which they answer."""
+    command = [sys.executable, "-P", "-m", "tests.lab.kubernetes.controllers", str(server.kubeconfig), str(folder)]
+    with (folder / "controllers.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    try:
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        assert told, (folder / "controllers.log").read_text()
+        yield json.loads(told)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _kubeconfig(server: Server, folder: Path, port: int) -> Path:
+    """Write the kubeconfig of clients: the same cluster, through the lab's faults."""
+    described = json.loads(server.kubeconfig.read_text())
+    described["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{port}"
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(described))
+    path.chmod(0o600)
+    return path
