@@ -31,6 +31,7 @@ class Local:
     name: str = "local"
     environment: Mapping[str, str] = field(default_factory=dict)
     place: Mapping[str, Any] = field(default_factory=dict)
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False, verify=False))
     lacks: Mapping[Fault, str] = field(
         default_factory=lambda: dict.fromkeys(Fault, "there is no cloud between mlinfra and this machine")
     )
@@ -47,12 +48,10 @@ class Local:
         """Ask through the router."""
         port = json.loads(self.layout.ports.read_text())[f"endpoint/{endpoint}"]
         try:
-            answer = httpx.post(
+            answer = self.client.post(
                 f"http://127.0.0.1:{port}/v2/models/{endpoint}/infer",
                 content=body,
                 headers={"content-type": "application/json"},
-                timeout=30,
-                trust_env=False,
             )
         except httpx.HTTPError as error:
             raise Unanswered(repr(error)) from error
@@ -70,9 +69,8 @@ class Local:
         found = [name for name in programs if name != "program tick"]
         if layout.registry.exists():
             with Registry(layout, ArtifactStore(layout.artifacts_url)) as registry:
-                for model in filter(None, [registry.read("crowds")]):
-                    found.append(f"model {ENV}/crowds")
-                    found += [f"version {ENV}/crowds/{item['version']}" for item in model["versions"]]
+                # its versions are its data: they stay as long as it does
+                found += [f"model {ENV}/crowds"] if registry.read("crowds") else []
         if (layout.features / "online.db").exists():
             found.append(f"table {ENV}/weather")
         return sorted(found)
