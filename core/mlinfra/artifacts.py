@@ -4,6 +4,7 @@
     <url>/trees/<hex digest>.json          {relative path: digest of content}, written last: the tree is complete
     <url>/releases/<stack>/<hex digest>.json
     <url>/signatures/<stack>/<hex digest>.json
+    <url>/runs/<environment>/<job>/<12 digits>.json    training runs on targets elsewhere
 
 The digest of a tree is the digest of that JSON (see `mlinfra.digests.digest_tree`), so that the listing proves
 itself, and each file is proved on arrival. Files in a local store appear by renaming; object stores show a file
@@ -177,6 +178,19 @@ class ArtifactStore:
         with self._explained("read"):
             try:
                 return bytes(self._files.cat_file(f"{self._root}/signatures/{stack}/{_hex(digest)}.json"))
+            except FileNotFoundError:
+                return None
+
+    def put_run(self, environment: str, job: str, run: str, data: bytes) -> None:
+        """Keep what is known of a training run that ended on a target elsewhere; the newest counts."""
+        with self._explained("write"):
+            self._write(f"{self._root}/runs/{environment}/{job}/{run}.json", data)
+
+    def run(self, environment: str, job: str, run: str) -> bytes | None:
+        """Return what `put_run` kept, or None where there is no such run."""
+        with self._explained("read"):
+            try:
+                return bytes(self._files.cat_file(f"{self._root}/runs/{environment}/{job}/{run}.json"))
             except FileNotFoundError:
                 return None
 

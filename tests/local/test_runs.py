@@ -23,9 +23,9 @@ from mlinfra.artifacts import ArtifactStore
 from mlinfra.digests import digest_tree
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.local.layout import Layout
-from mlinfra_providers.local.run_record import Input, Request, RunRecord, judge, passed
 from mlinfra_providers.local.runs import logs, records, train
 from mlinfra_providers.local.tracking import Tracker
+from mlinfra_providers.run_record import Input, Request, RunRecord, judge, passed
 
 pytestmark = pytest.mark.local
 
@@ -216,7 +216,7 @@ import sys
 from pathlib import Path
 from mlinfra.artifacts import ArtifactStore
 from mlinfra_providers.local.layout import Layout
-from mlinfra_providers.local.run_record import Request
+from mlinfra_providers.run_record import Request
 from mlinfra_providers.local.runs import train
 from mlinfra_providers.local.tracking import Tracker
 layout = Layout(Path(sys.argv[1]), "dev")

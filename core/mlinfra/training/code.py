@@ -8,6 +8,7 @@ changed replica count must not train again.
 from __future__ import annotations
 
 import ast
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -26,18 +27,21 @@ def code_digest(folder: Path) -> str:
     Raises:
         MlinfraError: the folder is missing or empty, or holds a symbolic link.
     """
-    left_out = [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if any(_is_left_out(piece) for piece in path.relative_to(folder).parts)
-    ]
-    pieces = {piece for name in _imported(folder, but=DECLARATION) for piece in name.split(".")}
-    if (folder / DECLARATION).is_file() and Path(DECLARATION).stem not in pieces:
-        left_out.append(DECLARATION)
     try:
-        return digest_tree(folder, exclude=left_out)
+        return digest_tree(folder, exclude=_left_out(folder))
     except (FileNotFoundError, ValueError) as error:
         raise MlinfraError(str(error), remedy="a stack's folder holds its code: real files, not links") from None
+
+
+def copy_code(folder: Path, to: Path) -> Path:
+    """Copy what the digest of a code folder counts, and nothing else: the tree `to` has that digest."""
+    left_out = set(_left_out(folder))
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        if path.is_file() and relative.as_posix() not in left_out:
+            (to / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, to / relative)
+    return to
 
 
 def libraries(folder: Path) -> Mapping[str, str]:
@@ -72,6 +76,18 @@ def _brought_by(distribution: metadata.Distribution) -> set[str]:
         return set(named)
     files = [line.partition(",")[0] for line in (distribution.read_text("RECORD") or "").splitlines()]
     return {file.partition("/")[0].removesuffix(".py") for file in files if file.endswith(".py")}
+
+
+def _left_out(folder: Path) -> list[str]:
+    left_out = [
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if any(_is_left_out(piece) for piece in path.relative_to(folder).parts)
+    ]
+    pieces = {piece for name in _imported(folder, but=DECLARATION) for piece in name.split(".")}
+    if (folder / DECLARATION).is_file() and Path(DECLARATION).stem not in pieces:
+        left_out.append(DECLARATION)
+    return left_out
 
 
 def _is_left_out(piece: str) -> bool:

@@ -11,6 +11,10 @@ Explicit variables and arguments of mlinfra come first; what they do not say is 
 | Azure ML | AZURE_ML_INPUT_<name> | | AZURE_ML_OUTPUT_<name>/model | AZURE_ML_OUTPUT_<name> |
 | TrainJob | folders and files in /workspace/dataset | | | |
 
+`MLINFRA_CODE` is the folder (or URL) that the script is in; without it the script is a path. What the code and the
+inputs must be is said by `MLINFRA_DIGEST_<variable>`, for example MLINFRA_DIGEST_MLINFRA_INPUT_ROWS: the digest of the
+tree, whatever brought it.
+
 Azure substitutes its mounts into the command line too, which is what `--input` and `--output` are for. A TrainJob
 is recognised by PET_NNODES; its model initializer's folder is for reading, so it needs MLINFRA_OUTPUT.
 """
@@ -19,13 +23,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlinfra.problems import MlinfraError
 from mlinfra.training import INPUT_PREFIX, MODEL_FOLDER, OUTPUT_VARIABLE, PARAMS_VARIABLE
 
+CODE_VARIABLE = "MLINFRA_CODE"
+DIGEST_PREFIX = "MLINFRA_DIGEST_"
 TRAINJOB_DATASET = Path("/workspace/dataset")
 _VERTEX_INPUTS = {
     "AIP_TRAINING_DATA_URI": "training",
@@ -36,12 +42,18 @@ _VERTEX_INPUTS = {
 
 @dataclass(frozen=True)
 class Contract:
-    """Inputs by name (a path, or a URL that fsspec reads), parameters, and where model and results go."""
+    """Inputs by name (a path, or a URL that fsspec reads), parameters, and where model and results go.
+
+    `code` is the folder or URL that the script is in, or empty. `digests` are those of the inputs' trees, by name.
+    """
 
     inputs: Mapping[str, str]
     params: Mapping[str, Any]
     model: str
     output: str
+    code: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    code_digest: str = ""
 
 
 def contract(
@@ -63,7 +75,13 @@ def contract(
     given = dict(map(_pair, inputs))
     options = {name: _value(value) for name, value in map(_pair, params)}
     return Contract(
-        inputs={**_inputs(environ, dataset), **given}, params={**_params(environ), **options}, model=model, output=rest
+        inputs={**_inputs(environ, dataset), **given},
+        params={**_params(environ), **options},
+        model=model,
+        output=rest,
+        code=environ.get(CODE_VARIABLE, "").rstrip("/"),
+        digests=_digests(environ),
+        code_digest=environ.get(f"{DIGEST_PREFIX}{CODE_VARIABLE}", ""),
     )
 
 
@@ -100,6 +118,11 @@ def _inputs(environ: Mapping[str, str], dataset: Path) -> dict[str, str]:
             if name.startswith(prefix) and value
         }
     return {name: environ[variable] for variable, name in _VERTEX_INPUTS.items() if environ.get(variable)} | found
+
+
+def _digests(environ: Mapping[str, str]) -> dict[str, str]:
+    prefix = f"{DIGEST_PREFIX}{INPUT_PREFIX}"
+    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
 
 
 def _params(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from typing import Any
 
 from mlinfra.digests import digest_tree
 from mlinfra.files import write_json
-from mlinfra.problems import MlinfraError
+from mlinfra.problems import MlinfraError, Refused
 from mlinfra.training import (
     BASELINE_FOLDER,
     INPUT_PREFIX,
@@ -84,11 +84,16 @@ def launch(script: Path, found: Contract) -> dict[str, Any]:
     Raises:
         MlinfraError: the script does not exist, an input cannot be read, or the baseline cannot be described.
     """
-    if not script.is_file():
-        raise MlinfraError(f"{script.resolve()}: no such training script")
     with tempfile.TemporaryDirectory(prefix="mlinfra-training-") as temporary:
         scratch = Path(temporary)
-        inputs = {name: _local(name, value, scratch / "inputs") for name, value in found.inputs.items()}
+        if found.code:
+            script = _brought("code", found.code, scratch, found.code_digest) / script
+        if not script.is_file():
+            raise MlinfraError(f"{script.resolve()}: no such training script")
+        inputs = {
+            name: _single(_brought(f"input {name!r}", value, scratch / "inputs" / name, found.digests.get(name, "")))
+            for name, value in found.inputs.items()
+        }
         in_place = "://" not in found.output and found.model == f"{found.output}/{MODEL_FOLDER}"
         output = Path(found.output) if in_place else scratch / "output"
         output.mkdir(parents=True, exist_ok=True)
@@ -164,17 +169,18 @@ def _profile(baseline: Path) -> None:
     build_profile(pd.read_parquet(baseline / ROWS_FILE)).write(baseline / PROFILE_FILE)
 
 
-def _local(name: str, value: str, folder: Path) -> Path:
-    """Return an input as a local path: a URL is fetched, a folder with one file is that file.
+def _brought(what: str, value: str, folder: Path, digest: str) -> Path:
+    """Return code or an input as a local path: a URL is fetched into `folder`. With a `digest` it is a tree.
 
     Raises:
+        Refused: it is not what the digest names.
         MlinfraError: nothing is there, or it cannot be fetched.
     """
     path = Path(value)
     if "://" in value:
         import fsspec  # type: ignore[import-untyped]
 
-        path = folder / name
+        path = folder / "fetched"
         filesystem, remote = fsspec.core.url_to_fs(value)
         try:
             if filesystem.isdir(remote):
@@ -183,9 +189,16 @@ def _local(name: str, value: str, folder: Path) -> Path:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 filesystem.get_file(remote, str(path))
         except OSError as error:
-            raise MlinfraError(f"input {name!r}: {value} cannot be read: {error}") from None
+            raise MlinfraError(f"{what}: {value} cannot be read: {error}") from None
     if not path.exists():
-        raise MlinfraError(f"input {name!r}: {value} does not exist")
+        raise MlinfraError(f"{what}: {value} does not exist")
+    if digest and (found := digest_tree(path)) != digest:
+        raise Refused(f"{what}: {value} has the digest {found}, wanted is {digest}")
+    return path
+
+
+def _single(path: Path) -> Path:
+    """Return an input as the script gets it: a folder with one file is that file."""
     files = [file for file in path.iterdir() if not file.name.startswith(".")] if path.is_dir() else []
     return files[0] if len(files) == 1 and files[0].is_file() else path
 

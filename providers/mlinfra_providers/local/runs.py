@@ -33,19 +33,20 @@ from mlinfra.files import last_lines, read_json, read_kept, write_json
 from mlinfra.problems import NO_ROOM, MlinfraError, tells_no_room
 from mlinfra.training.code import code_digest
 from mlinfra_providers.local.layout import Layout
-from mlinfra_providers.local.run_record import (
+from mlinfra_providers.local.tracking import Tracker
+from mlinfra_providers.local.workers import environment
+from mlinfra_providers.run_record import (
     FAILED,
     FINISHED,
     OUT_OF_MEMORY,
     TIMED_OUT,
     Request,
     RunRecord,
+    commit_of,
     judge,
     passed,
     run_id,
 )
-from mlinfra_providers.local.tracking import Tracker
-from mlinfra_providers.local.workers import environment
 
 TAIL_LINES = 20
 _POLL_SECONDS = 0.2
@@ -196,7 +197,7 @@ def _make(request: Request, layout: Layout, place: Path, tell: Say) -> RunRecord
         code=request.code,
         libraries=request.libraries,
         script=request.script,
-        commit=_commit(request.folder),
+        commit=commit_of(request.folder),
         memory_gib=request.memory_gib,
         max_runtime_seconds=request.max_runtime_seconds,
         started_at=started.isoformat(timespec="microseconds"),
@@ -326,21 +327,6 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
-
-
-def _commit(folder: Path) -> str | None:
-    """Return the git commit of the code, with `+changes` when files differ from it; None outside of git."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        return f"{commit}+changes" if git("status", "--porcelain", "--", ".") else commit
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
 
 
 def _tracked(record: RunRecord, layout: Layout, tracker: Tracker | None, place: Path) -> RunRecord:

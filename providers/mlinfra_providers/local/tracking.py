@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlinfra_providers.local.layout import Layout
-from mlinfra_providers.local.run_record import RunRecord
 from mlinfra_providers.local.workers import AsksWorker, Worker
+from mlinfra_providers.run_record import RunRecord
 
 WORKER = "mlinfra_providers.local.mlflow_worker"
 

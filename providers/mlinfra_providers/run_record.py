@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from mlinfra.adapters import Run
 from mlinfra.declarations.check import Answer, Check
 from mlinfra.digests import digest_json, short
 from mlinfra.problems import MlinfraError, nearest
@@ -64,17 +66,9 @@ class Request:
 
     @property
     def digest(self) -> str:
-        """The run's name: a digest of all that can change the model. How fast a machine is cannot."""
-        return digest_json(
-            {
-                "job": self.job,
-                "script": self.script,
-                "code": self.code,
-                "libraries": self.libraries,
-                "inputs": {name: given.digest for name, given in self.inputs.items()},
-                "params": dict(self.params),
-            }
-        )
+        """The run's name."""
+        given = {name: given.digest for name, given in self.inputs.items()}
+        return run_digest(self.job, self.script, self.code, self.libraries, given, self.params)
 
 
 @dataclass(frozen=True)
@@ -138,10 +132,50 @@ class RunRecord:
         """Return the record as it is kept."""
         return {"version": 1, **asdict(self)}
 
+    def to_run(self) -> Run:
+        """Return the run as every target tells it."""
+        return Run(
+            id=self.id,
+            outcome=self.verdict,
+            metrics=dict(self.metrics),
+            checks=list(self.checks),
+            seconds=self.seconds,
+            adopted=self.adopted,
+            inputs=self.digest,
+            result={
+                "artifact": self.model_digest,
+                "runtime": {"name": self.runtime, "version": self.runtime_version},
+                "signature": self.signature,
+                "baseline": self.baseline_digest,
+                "data": dict(self.inputs),
+                "code": self.code,
+            },
+            log="\n".join(self.log_tail),
+        )
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Return the record that `to_json` described."""
         return cls(**{known.name: value[known.name] for known in fields(cls) if known.name in value})
+
+
+def run_digest(
+    job: str, script: str, code: str, libraries: str, inputs: Mapping[str, str], params: Mapping[str, Any]
+) -> str:
+    """Return a digest of all that can change the model: it names a run. How fast a machine is cannot.
+
+    `code` and `inputs` (by name) are digests of contents; `libraries` says which are installed where the script runs.
+    """
+    return digest_json(
+        {
+            "job": job,
+            "script": script,
+            "code": code,
+            "libraries": libraries,
+            "inputs": dict(inputs),
+            "params": dict(params),
+        }
+    )
 
 
 def run_id(job: str, digest: str, attempt: int) -> str:
@@ -163,3 +197,18 @@ def judge(accept: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> 
 def passed(checks: Sequence[Mapping[str, Any]]) -> bool:
     """Say whether every check passed; no data never does."""
     return all(check["answer"] == Answer.PASS for check in checks)
+
+
+def commit_of(folder: Path) -> str | None:
+    """Return the git commit of the code, with `+changes` when files differ from it; None outside of git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}+changes" if git("status", "--porcelain", "--", ".") else commit
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
