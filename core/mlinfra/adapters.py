@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
+from mlinfra.foundation import Foundation, SourceHost
 from mlinfra.installed import installed
 from mlinfra.problems import MlinfraError, Problem, nearest
 from mlinfra.releases import Release
@@ -182,7 +183,7 @@ class Service(Protocol):
 
 
 class Adapter(Protocol):
-    """One target. All methods but `service` are pure: no I/O, the same answer for the same question."""
+    """One target. All methods but `service` and `examine` are pure: no I/O, the same answer for the same question."""
 
     name: str
     proved_against: str
@@ -235,6 +236,21 @@ class Adapter(Protocol):
 
     def diagnose(self) -> Iterable[tuple[bool | None, str, str]]:
         """Yield (good, detail, the command that mends it) for what this target needs on this machine."""
+        ...
+
+    def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
+        """Return what must exist before the first `up`, and how it is found and declared.
+
+        `source` is where the repository is, whose pipelines get an identity; None where no host is known. `images` may
+        be missing in the environment: where they are pushed to is made here. Pure, as the others: it asks when asked.
+        """
+        ...
+
+    def examine(
+        self, environment: Environment, parts: Sequence[ResolvedPart]
+    ) -> Iterable[tuple[str, bool | None, str, str]]:
+        """Ask the target, and yield (subject, good, detail, what mends it): credentials, region, stores, permissions,
+        quotas for two fleets of each endpoint. Changes nothing. What cannot be told is None, with the reason."""
         ...
 
     def service(self, environment: Environment, repository: Path) -> Service:

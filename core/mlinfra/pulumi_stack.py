@@ -42,13 +42,21 @@ _PACK = ("--policy-pack", str(Path(__file__).with_name("policy") / "pack"))
 
 
 class PulumiStack:
-    """`pulumi` for one environment: its state backend, its secrets, its program."""
+    """`pulumi` for one environment: its state backend, its secrets, its program.
+
+    `project` is the name in the Pulumi.yaml of the `folder` in which the engine is run; `goes_on` the command that
+    continues what was interrupted.
+    """
+
+    project = PROJECT
+    goes_on = "up"
 
     def __init__(self, repository: Repository, environment: Environment, engine: Engine) -> None:
         self._repository = repository
         self._environment = environment
         self._engine = engine
         self.name = environment.name
+        self.folder = repository.root
         self._destroyed: Sequence[str] = ()
         self._pins: Mapping[str, Pin] = {}
 
@@ -179,7 +187,7 @@ class PulumiStack:
         self._free_dead_locks()
         return subprocess.run(
             [str(self._engine.path), *arguments, "--non-interactive"],
-            cwd=self._repository.root,
+            cwd=self.folder,
             env={**os.environ, **self.variables()},
             capture_output=True,
             text=True,
@@ -199,7 +207,7 @@ class PulumiStack:
             with (Path(folder) / "stderr").open("w+") as errors:
                 process = subprocess.Popen(
                     [*command, "--suppress-progress", "--color", "never", "--event-log", str(log)],
-                    cwd=self._repository.root,
+                    cwd=self.folder,
                     env={**os.environ, **self.variables(), **more},
                     stdin=subprocess.DEVNULL,
                     stdout=errors,
@@ -216,13 +224,13 @@ class PulumiStack:
 
     def _failure(self, code: int, output: str, outcome: Outcome) -> MlinfraError:
         if code == _INTERRUPTED:
-            error = MlinfraError("interrupted", remedy=f"mlinfra up {self.name} goes on from here")
+            error = MlinfraError("interrupted", remedy=f"mlinfra {self.goes_on} {self.name} goes on from here")
             error.exit_code = _INTERRUPTED
             return error
         if code < 0:
             return MlinfraError(
                 f"the engine was killed ({signal.Signals(-code).name}) by somebody, or because memory ran out",
-                remedy=f"mlinfra up {self.name} goes on from here",
+                remedy=f"mlinfra {self.goes_on} {self.name} goes on from here",
             )
         if "the stack is currently locked" in output:
             return MlinfraError(
@@ -243,16 +251,16 @@ class PulumiStack:
                 f"the secrets of {self.name} are encrypted with another passphrase: {message}",
                 remedy=f"bring {passphrase_file(self._repository)} (or PULUMI_CONFIG_PASSPHRASE) back from a copy",
             )
-        way_out = f"mend it and run mlinfra up {self.name} again; what was done is kept"
+        way_out = f"mend it and run mlinfra {self.goes_on} {self.name} again; what was done is kept"
         if PLUGIN_ENDED in message:
-            way_out = f"mlinfra up {self.name} goes on from here"
+            way_out = f"mlinfra {self.goes_on} {self.name} goes on from here"
         return MlinfraError(message, remedy=NO_ROOM if tells_no_room(message) else way_out)
 
     def _free_dead_locks(self) -> None:
         """Remove the locks of runs on this machine that are no more: a killed engine leaves its lock behind."""
         if self.checkpoint is None:
             return
-        folder = self.checkpoint.parents[2] / "locks" / "organization" / PROJECT / self.name
+        folder = self.checkpoint.parents[2] / "locks" / "organization" / self.project / self.name
         for path in [*folder.glob("*.json"), *folder.glob("*.tmp")]:
             try:
                 if _is_dead(path):

@@ -82,6 +82,11 @@ class GitRepository:
             )
         return found[1]
 
+    def known_default_branch(self) -> str | None:
+        """Return the remote's default branch as this clone knows it, without asking; None where it does not."""
+        ran = self._git("symbolic-ref", "--quiet", "--short", f"refs/remotes/{REMOTE}/HEAD")
+        return ran.text.removeprefix(f"{REMOTE}/") if ran.code == 0 else None
+
     def fetch(self, branch: str) -> str | None:
         """Return the commit at which the remote's branch is now, with its content here; None where there is none."""
         for _ in range(_FETCH_ATTEMPTS):

@@ -65,6 +65,27 @@ def host_of(git: GitRepository, environ: Mapping[str, str]) -> Host:
     return _opened(kind, base, _repository(address, base), environ)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where the remote `origin` is: the kind of its host, the origin of its web pages, and the repository's path."""
+
+    kind: str
+    web: str
+    repository: str
+
+
+def origin_of(git: GitRepository, environ: Mapping[str, str]) -> Origin | None:
+    """Return where the remote `origin` is; None for a folder, and for a host that is not known. Asks nobody."""
+    address = _parse(git.remote() or "")
+    if address is None:
+        return None
+    given = _given(environ)
+    kind = environ.get(OVERRIDE, "").strip().lower() or _kind(address, given)
+    if kind not in KINDS or kind == "plain":
+        return None
+    return Origin(kind, address.origin, _repository(address, given.get(kind) or _usual(kind, address)))
+
+
 def _opened(kind: str, base: str, repository: str, environ: Mapping[str, str]) -> Host:
     # httpx and its like are imported when a host is asked
     if kind == "github":

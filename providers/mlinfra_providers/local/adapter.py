@@ -16,6 +16,7 @@ from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.foundation import NOTHING, Foundation, SourceHost
 from mlinfra.place import refuse_foreign
 from mlinfra.problems import Problem
 
@@ -109,6 +110,18 @@ class Local:
             yield False, f"packages are missing: {', '.join(missing)}", "pip install 'mlinfra-toolkit[local]'"
         else:
             yield True, "every package of the extra local is installed", ""
+
+    def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
+        """Return nothing: a folder of the repository is all that is needed."""
+        return NOTHING
+
+    def examine(
+        self, environment: Environment, parts: Sequence[ResolvedPart]
+    ) -> Iterator[tuple[str, bool | None, str, str]]:
+        """Look whether the room and the memory of this machine are enough for two fleets: nobody else is asked."""
+        from mlinfra_providers.local.doctor import examine
+
+        return examine(environment, parts)
 
     def service(self, environment: Environment, repository: Path) -> LocalService:
         """Return the running side."""

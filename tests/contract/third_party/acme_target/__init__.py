@@ -16,6 +16,7 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.foundation import NOTHING, Foundation, SourceHost
 from mlinfra.place import refuse_foreign
 from mlinfra.problems import Problem
 from mlinfra.resources import Resources
@@ -148,6 +149,16 @@ class Acme:
     def diagnose(self) -> Iterator[tuple[bool | None, str, str]]:
         """Say that there is no acme."""
         yield False, "there is no acme", "found it"
+
+    def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
+        """Say that acme needs nothing before the first `up`."""
+        return NOTHING
+
+    def examine(
+        self, environment: Environment, parts: Sequence[ResolvedPart]
+    ) -> Iterator[tuple[str, bool | None, str, str]]:
+        """Say that nobody can be asked."""
+        yield "credentials", None, "there is no acme", ""
 
     def service(self, environment: Environment, repository: Path) -> AcmeService:
         """Return the running side."""
