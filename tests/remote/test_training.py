@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def test_a_run_is_made_once_and_adopted_then(place: Place, tmp_path: Path) -> None:
-    part = place.job()
+    part = place.job(inputs={"rows": Dataset("sources.py:rows")})
     made, lines = place.train(part)
     assert (made.outcome, made.adopted) == ("accepted", False)
     assert made.metrics == {"score": 0.75}
@@ -116,7 +116,7 @@ def test_what_was_changed_on_the_way_is_not_trained_on(place: Place, tmp_path: P
         submit(job)
 
     place.jobs.submit = changed  # type: ignore[method-assign]
-    run, _ = place.train(place.job())
+    run, _ = place.train(place.job(inputs={"rows": Dataset("sources.py:rows")}))
     assert run.outcome == "failed"
     assert "wanted is sha256:" in run.log
 

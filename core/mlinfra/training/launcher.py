@@ -214,7 +214,9 @@ def _deliver(output: Path, found: Contract) -> None:
             if "://" in target:
                 import fsspec
 
-                filesystem, remote = fsspec.core.url_to_fs(target)
+                # folders are made where there are any: a store of objects may not even be asked for them
+                options = {"auto_mkdir": True} if target.startswith("file:") else {}
+                filesystem, remote = fsspec.core.url_to_fs(target, **options)
                 filesystem.put_file(str(file), remote)
             else:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
