@@ -28,7 +28,7 @@ _OF_THE_MACHINE = {
 """What is nobody's defect, and what helps."""
 
 INTERRUPTED = 130
-GOES_ON = ("up", "tick", "train", "down", "promote", "rollback")
+GOES_ON = ("bootstrap", "up", "tick", "train", "down", "promote", "rollback")
 """Commands that change something, and that go on where they were interrupted."""
 
 

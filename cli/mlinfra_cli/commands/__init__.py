@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mlinfra_cli.commands import (
+    bootstrap,
     check,
     ci,
     cost,
@@ -67,6 +68,7 @@ A first look:
 
 _MODULES = {
     "init": init,
+    "bootstrap": bootstrap,
     "plan": plan,
     "check": check,
     "cost": cost,

@@ -201,6 +201,12 @@ def refuse_unknown(seen: Survey) -> None:
     """
     if seen.unasked is not None:
         raise Refused(f"nothing was made: {seen.unasked.message}", remedy=seen.unasked.remedy)
+    absent = [item for item in seen.of(Standing.MISSING) if item.thing.key == STATE]
+    if absent:
+        raise Refused(
+            f"nothing was made: {absent[0].thing.name} is not there, and keeps the state of what is made",
+            remedy="make it where it is, then run this again",
+        )
     unknown = [item for item in seen.of(Standing.UNKNOWN) if not item.thing.elsewhere]
     if unknown:
         lines = [f"{item.thing.key} {item.thing.name}: {item.detail}" for item in unknown]
@@ -242,10 +248,10 @@ def _stack(
 ) -> FoundationStack | None:
     """Return the stack where its state is: here, until it was moved to the backend. None where there can be none."""
     elsewhere = any(thing.key == STATE and thing.elsewhere for thing in foundation.things)
-    bucket = elsewhere or bool(found[STATE].there)
+    bucket = found[STATE].there is not False if elsewhere else bool(found[STATE].there)
     if _home(repository, environment):
         return _engine_stack(repository, environment, say, at_home=True)
-    if not bucket and not needed:
+    if not bucket and (elsewhere or not needed):
         return None
     return _engine_stack(repository, environment, say, at_home=not bucket)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from mlinfra.adapters import adapter_names, load_adapter
+from mlinfra.operations.session import Session
 from mlinfra.problems import MlinfraError
 from mlinfra.repository import Repository
 
@@ -37,6 +38,21 @@ def doctor(repository: Repository | None) -> list[Finding]:
             continue
         findings.extend(Finding(f"target {name}", *found) for found in adapter.diagnose())
     return findings
+
+
+def examine(repository: Repository, name: str) -> list[Finding]:
+    """Ask the target of an environment about what it needs there, changing nothing.
+
+    Raises:
+        WrongUse: no environment of this name.
+        Problems: all problems of all files.
+    """
+    session = Session.open(repository, name)
+    adapter = session.adapter
+    packages = [Finding(f"target {adapter.name}", *found) for found in adapter.diagnose()]
+    if any(finding.good is False for finding in packages):
+        return packages
+    return packages + [Finding(*told) for told in adapter.examine(session.environment, session.resolved.parts)]
 
 
 def _engine() -> Finding:

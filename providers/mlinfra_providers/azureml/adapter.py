@@ -16,6 +16,7 @@ from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.foundation import Foundation, SourceHost
 from mlinfra.place import refuse_foreign
 from mlinfra.problems import Problem
 from mlinfra_providers.azureml.machines import find_machine
@@ -139,6 +140,20 @@ class AzureML:
             yield False, f"packages are missing: {', '.join(missing)}", "pip install 'mlinfra-toolkit[azure]'"
         else:
             yield True, "every package of the extra azure is installed", ""
+
+    def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
+        """Return what must exist before the first `up`."""
+        from mlinfra_providers.azureml.bootstrap import AzureFoundation
+
+        return AzureFoundation(environment, source)
+
+    def examine(
+        self, environment: Environment, parts: Sequence[ResolvedPart]
+    ) -> Iterator[tuple[str, bool | None, str, str]]:
+        """Ask about credentials, region, stores, permissions and quotas; change nothing."""
+        from mlinfra_providers.azureml.doctor import examine
+
+        return examine(environment, parts)
 
     def service(self, environment: Environment, repository: Path) -> AzureMLService:
         """Return the running side."""

@@ -16,6 +16,7 @@ from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
+from mlinfra.foundation import Foundation, SourceHost
 from mlinfra.place import refuse_foreign
 from mlinfra.problems import Problem
 from mlinfra_providers.vertex.machines import find_machine
@@ -131,6 +132,20 @@ class Vertex:
             yield False, f"packages are missing: {', '.join(missing)}", "pip install 'mlinfra-toolkit[gcp]'"
         else:
             yield True, "every package of the extra gcp is installed", ""
+
+    def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
+        """Return what must exist before the first `up`."""
+        from mlinfra_providers.vertex.bootstrap import GoogleFoundation
+
+        return GoogleFoundation(environment, source)
+
+    def examine(
+        self, environment: Environment, parts: Sequence[ResolvedPart]
+    ) -> Iterator[tuple[str, bool | None, str, str]]:
+        """Ask about credentials, region, stores, permissions and quotas; change nothing."""
+        from mlinfra_providers.vertex.doctor import examine
+
+        return examine(environment, parts)
 
     def service(self, environment: Environment, repository: Path) -> VertexService:
         """Return the running side."""

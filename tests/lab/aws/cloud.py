@@ -13,7 +13,7 @@ from tests.lab.cloud import DEFAULTS, Answer, Cloud, Live, Question, Refused, Un
 from tests.lab.wire import Properties
 
 SERVICES = ("s3", "iam", "kms", "ec2", "cloudwatch", "logs", "budgets", "glue", "sagemaker", "appautoscaling", "sns",
-            "events", "scheduler")  # fmt: skip
+            "events", "scheduler", "ecr")  # fmt: skip
 
 
 @cache

@@ -68,6 +68,10 @@ class Emulator:
         """Say how long a change of status takes."""
         httpx.put(f"{self.url}/lab/clock", json={"seconds": seconds}, trust_env=False).raise_for_status()
 
+    def quotas(self, named: dict[str, float]) -> None:
+        """Set SageMaker's quotas, by their names."""
+        httpx.put(f"{self.url}/lab/quotas", json=named, trust_env=False).raise_for_status()
+
     def requests(self) -> dict[str, int]:
         """Return how often each operation was asked for."""
         answer: dict[str, int] = httpx.get(f"{self.url}/lab/requests", trust_env=False).json()

@@ -4,7 +4,8 @@
 
 `POST /lab/faults {"name": "throttle", "times": 5, "operation": "CreateEndpoint"}` makes requests fail, `DELETE
 /lab/faults` ends that, `PUT /lab/clock {"seconds": 2}` says how long a change takes, `GET /lab/requests` counts the
-requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant.
+requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant,
+`PUT /lab/quotas {"ml.m5.large for endpoint usage": 4}` sets SageMaker's quotas.
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ class Front:
                 self._faults.clear()
             case ("PUT", "/lab/clock"):
                 self._clock.seconds = float(body["seconds"])
+            case ("PUT", "/lab/quotas"):
+                from tests.lab.aws.server.accounts import QUOTAS
+
+                QUOTAS.clear()
+                QUOTAS.update(body)
             case ("GET", "/lab/requests"):
                 told = dict(self._requests)
             case ("GET", "/lab/invocations"):
@@ -85,6 +91,7 @@ def main() -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
+    from tests.lab.aws.server import accounts
     from tests.lab.aws.server.faults import Faults
     from tests.lab.aws.server.install import install
     from tests.lab.aws.server.store import Clock
@@ -92,6 +99,7 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     clock, faults = Clock(), Faults()
     regions = install(clock, faults)
+    accounts.install()
 
     def end(*_: Any) -> None:
         regions.close()

@@ -1,0 +1,164 @@
+"""What the identity that runs `mlinfra up` needs in its account: `bootstrap` grants it to CI, `doctor` simulates it.
+
+Actions and what narrows them: https://docs.aws.amazon.com/service-authorization/latest/reference. Names of an
+environment begin with its own; what AWS names itself (keys, networks) cannot be narrowed by a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mlinfra.environment import Environment
+from mlinfra_providers.sagemaker.naming import arn, partition
+from mlinfra_providers.sagemaker.storage import bucket_name
+
+SECRETS = "awskms://"
+_PASSED_TO = ["events.amazonaws.com", "sagemaker.amazonaws.com", "scheduler.amazonaws.com"]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Some actions on some resources, and what they are for. `looking` are patterns of actions that only read;
+    `when` is a condition: by operator, by key, its values."""
+
+    purpose: str
+    actions: Sequence[str]
+    resources: Sequence[str]
+    looking: Sequence[str] = ()
+    when: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+
+
+def bucket_of(url: str | None) -> tuple[str, str] | None:
+    """Return bucket and prefix of `s3://bucket/prefix?…`; None for what is not in S3."""
+    if url is None or not url.startswith("s3://"):
+        return None
+    bucket, _, prefix = url.removeprefix("s3://").partition("?")[0].partition("/")
+    return bucket, prefix.strip("/")
+
+
+def key_of(environment: Environment) -> str | None:
+    """Return the key of the secrets provider as KMS takes it: an alias, an id or an ARN; None for another provider."""
+    url = environment.secrets_provider or ""
+    return url.removeprefix(SECRETS).partition("?")[0].strip("/") if url.startswith(SECRETS) else None
+
+
+def repositories(environment: Environment) -> list[str]:
+    """Return the repositories of images in this account's registry; one where no image is named yet."""
+    if environment.images is None:
+        return ["mlinfra-serving"]
+    host = f"{environment.account}.dkr.ecr.{environment.region}.amazonaws.com"
+    named = (image.partition("@")[0] for image in (environment.images.serving, environment.images.training))
+    return list(dict.fromkeys(name.removeprefix(f"{host}/") for name in named if name.startswith(f"{host}/")))
+
+
+def kept(environment: Environment, *, write: bool) -> list[Grant]:
+    """Return what reads and, with `write`, writes state and artifacts, and uses the key of secrets."""
+    grants = []
+    for purpose, url, actions in (
+        ("state", environment.state, ["s3:PutObject", "s3:DeleteObject"]),
+        ("artifacts", environment.artifacts, ["s3:PutObject", "s3:AbortMultipartUpload"]),
+    ):
+        if (found := bucket_of(url)) is not None:
+            whole = arn(environment, "s3", found[0])
+            inside = f"{whole}/{found[1]}/*" if found[1] else f"{whole}/*"
+            grants.append(Grant(purpose, ["s3:GetObject", *(actions if write else [])], [inside]))
+            grants.append(Grant(purpose, ["s3:ListBucket", "s3:GetBucketLocation"], [whole]))
+    key = key_of(environment)
+    if key is not None:
+        uses = ["kms:Decrypt", "kms:DescribeKey", *(["kms:Encrypt", "kms:GenerateDataKey"] if write else [])]
+        named, when = _key_resource(environment, key)
+        grants.append(Grant("key", uses, [named], when=when))
+    return grants
+
+
+def needed(environment: Environment) -> list[Grant]:
+    """Return everything that `up`, `train`, `tick` and `down` need."""
+    own = f"{environment.name}-*"
+    bucket = arn(environment, "s3", bucket_name(environment))
+    used = [environment.encryption.key] if environment.encryption is not None else [arn(environment, "kms", "key/*")]
+    return [
+        *kept(environment, write=True),
+        *(Grant("images", ["ecr:DescribeImages"], [arn(environment, "ecr", f"repository/{name}")])
+          for name in repositories(environment)),
+        Grant("parts", _verbs("sagemaker", "Create Describe Delete", "Model EndpointConfig FeatureGroup "
+                              "ModelPackageGroup ModelPackage Pipeline TrainingJob ProcessingJob")
+              + _verbs("sagemaker", "Create Describe Delete Update", "Endpoint")
+              + ["sagemaker:AddTags", "sagemaker:DeleteTags", "sagemaker:InvokeEndpoint",
+                 "sagemaker:StartPipelineExecution", "sagemaker:StopTrainingJob",
+                 "sagemaker:UpdateEndpointWeightsAndCapacities", "sagemaker:UpdateFeatureGroup",
+                 "sagemaker:UpdateModelPackage", "sagemaker:UpdatePipeline"],
+              [arn(environment, "sagemaker", f"*/{own}")], ["sagemaker:List*"]),
+        Grant("roles of the parts", ["iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole",
+                                     "iam:PutRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy"],
+              [worldwide(environment, "iam", f"role/{own}")], ["iam:Get*", "iam:List*"]),
+        Grant("roles of the parts", ["iam:PassRole"], [worldwide(environment, "iam", f"role/{own}")],
+              when={"StringEquals": {"iam:PassedToService": _PASSED_TO}}),
+        Grant("data", ["s3:CreateBucket", "s3:PutBucketPolicy", "s3:PutBucketVersioning",
+                       "s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+                       "s3:PutBucketOwnershipControls", "s3:PutBucketTagging", "s3:ListBucket", "s3:DeleteBucket"],
+              [bucket], ["s3:Get*"]),
+        Grant("data", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{bucket}/*"]),
+        Grant("data", ["glue:CreateDatabase", "glue:GetDatabase", "glue:DeleteDatabase"],
+              [arn(environment, "glue", "catalog"),
+               arn(environment, "glue", f"database/{environment.name.replace('-', '_')}_*")], ["glue:GetT*"]),
+        Grant("key of the data", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant"], used),
+        *([] if environment.encryption is not None else _making_a_key(environment)),
+        *([] if environment.network is not None and environment.network.security_groups else _network(environment)),
+        Grant("alarms", ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"],
+              [arn(environment, "cloudwatch", f"alarm:{own}")],
+              ["cloudwatch:Describe*", "cloudwatch:Get*", "cloudwatch:List*"]),
+        Grant("alarms", ["cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards"],
+              [worldwide(environment, "cloudwatch", f"dashboard/{own}")]),
+        Grant("alarms", ["sns:CreateTopic", "sns:SetTopicAttributes", "sns:DeleteTopic", "sns:TagResource"],
+              [arn(environment, "sns", own)], ["sns:Get*", "sns:List*"]),
+        Grant("alarms", ["events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:DeleteRule"],
+              [arn(environment, "events", f"rule/{own}")], ["events:Describe*", "events:List*"]),
+        Grant("logs", ["logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:DeleteLogGroup", "logs:GetLogEvents",
+                       "logs:TagResource"],
+              [arn(environment, "logs", "log-group:/aws/sagemaker/*")], ["logs:Describe*", "logs:List*"]),
+        Grant("drift", ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule",
+                        "scheduler:GetSchedule"], [arn(environment, "scheduler", f"schedule/default/{own}")]),
+        Grant("scaling", ["application-autoscaling:RegisterScalableTarget",
+                          "application-autoscaling:DeregisterScalableTarget",
+                          "application-autoscaling:PutScalingPolicy", "application-autoscaling:DeleteScalingPolicy"],
+              ["*"], ["application-autoscaling:Describe*", "application-autoscaling:List*"]),
+        *([Grant("budget", ["budgets:ModifyBudget", "budgets:ViewBudget"],
+                 [worldwide(environment, "budgets", f"budget/{own}")])] if environment.budget else []),
+    ]  # fmt: skip
+
+
+def _key_resource(environment: Environment, key: str) -> tuple[str, Mapping[str, Mapping[str, Sequence[str]]]]:
+    """Return a key as a policy names it: one that is known by its alias is any that has it."""
+    if key.startswith("alias/"):
+        return arn(environment, "kms", "key/*"), {"ForAnyValue:StringEquals": {"kms:ResourceAliases": [key]}}
+    return (key if key.startswith("arn:") else arn(environment, "kms", f"key/{key}")), {}
+
+
+def _making_a_key(environment: Environment) -> list[Grant]:
+    keys = arn(environment, "kms", "key/*")
+    changes = ["kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource"]
+    return [
+        Grant("key of the data", ["kms:CreateKey"], ["*"], ["kms:ListAliases"]),
+        Grant("key of the data", [*changes, "kms:CreateAlias"], [keys], ["kms:Get*", "kms:ListResourceTags"]),
+        Grant("key of the data", ["kms:CreateAlias"], [arn(environment, "kms", f"alias/{environment.name}-*")]),
+    ]
+
+
+def _network(environment: Environment) -> list[Grant]:
+    """EC2 names what it makes: these actions take no narrower resource before it is there."""
+    things = ["SecurityGroup"]
+    if environment.network is None:
+        things = ["Vpc", "Subnet", "RouteTable", "VpcEndpoint", "SecurityGroup"]
+    makes = [f"ec2:Create{name}" for name in things]
+    also = ["ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress", "ec2:DeleteSecurityGroup"]
+    return [Grant("network", [*makes, *also, "ec2:CreateTags"], ["*"], ["ec2:Describe*"])]
+
+
+def _verbs(service: str, verbs: str, things: str) -> list[str]:
+    return [f"{service}:{verb}{thing}" for thing in things.split() for verb in verbs.split()]
+
+
+def worldwide(environment: Environment, service: str, resource: str) -> str:
+    """Return the ARN of something that is in no region."""
+    return f"arn:{partition(environment)}:{service}::{environment.account}:{resource}"

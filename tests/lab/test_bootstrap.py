@@ -1,0 +1,167 @@
+"""`mlinfra bootstrap` by the real engine: on the emulated AWS, and on a real Kubernetes API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mlinfra_engine.install import ensure
+from tests.lab.aws.emulator import REGION, Emulator
+from tests.lab.kubernetes.apiserver.server import Server
+from tests.lab.project import install
+
+pytestmark = pytest.mark.engine
+
+ACCOUNT = "123456789012"
+SECONDS = 1200
+_FOREIGN = ("AWS_", "PULUMI_", "MLINFRA_", "KUBE", "CI_", "GITHUB_")
+ROLES = ("prod-mlinfra-ci", "prod-mlinfra-ci-plan")
+CHECKPOINT = ".pulumi/stacks/mlinfra-bootstrap/prod.json"
+
+
+@dataclass
+class Clone:
+    """A clone of the team's repository on one machine."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        """Run mlinfra, and return what it said."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "mlinfra_cli", *arguments],
+            cwd=self.folder,
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        told = ran.stdout + ran.stderr
+        assert ran.returncode == expect, told
+        assert "Traceback" not in told
+        return told
+
+    def write(self, text: str, name: str = "prod") -> None:
+        """Write the file of an environment."""
+        (self.folder / "environments" / f"{name}.yaml").write_text(text)
+
+    def another(self, folder: Path) -> Clone:
+        """Return a clone on another machine: what git does not know is not there."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".mlinfra"))
+        return Clone(folder, self.environment)
+
+
+def _clone(folder: Path, environment: Mapping[str, str]) -> Clone:
+    own = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    install(folder / "pulumi")
+    clone = Clone(
+        folder / "platform",
+        {
+            **own,
+            **ensure(lambda _: None).environment(),
+            "PULUMI_HOME": str(folder / "pulumi"),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            **environment,
+        },
+    )
+    subprocess.run(
+        [sys.executable, "-m", "mlinfra_cli", "init", str(clone.folder)], check=True, env=dict(clone.environment)
+    )
+    subprocess.run(["git", "init", "-q"], cwd=clone.folder, check=True)
+    subprocess.run(["git", "remote", "add", "origin", "https://github.com/acme/flights"], cwd=clone.folder, check=True)
+    return clone
+
+
+def _state(aws: Emulator, bucket: str) -> str:
+    host = aws.url.removeprefix("http://")
+    return f"s3://{bucket}?region={REGION}&endpoint={host}&disableSSL=true&s3ForcePathStyle=true"
+
+
+def _sagemaker(aws: Emulator, models: str = "acme-models") -> str:
+    return f"""target: sagemaker
+stacks: [example]
+account: "{ACCOUNT}"
+region: {REGION}
+state: {_state(aws, "acme-state")}
+artifacts: s3://{models}/models
+secrets_provider: awskms://alias/acme-state
+"""
+
+
+def test_aws(empty_aws: Emulator, tmp_path: Path) -> None:
+    """Everything is made once; the next run, on another machine, finds it; what was there before is left alone."""
+    aws = empty_aws
+    s3, iam, ecr = aws.client("s3"), aws.client("iam"), aws.client("ecr")
+    s3.create_bucket(Bucket="acme-models", CreateBucketConfiguration={"LocationConstraint": REGION})
+    clone = _clone(tmp_path, aws.environment)
+    clone.write(_sagemaker(aws))
+
+    told = clone.run("bootstrap", "prod", expect=2)
+    assert "there is no terminal here; nothing was made" in told
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["acme-models"]
+
+    told = clone.run("bootstrap", "prod", "--yes")
+    assert "prod is ready for its first up" in told
+    assert "there    artifacts: acme-models" in told
+    assert "it keeps no versions" in told
+    assert s3.get_bucket_versioning(Bucket="acme-models").get("Status") is None, "it is somebody else's"
+    assert s3.get_bucket_versioning(Bucket="acme-state")["Status"] == "Enabled"
+    blocked = s3.get_public_access_block(Bucket="acme-state")["PublicAccessBlockConfiguration"]
+    assert set(blocked.values()) == {True}
+    encryption = s3.get_bucket_encryption(Bucket="acme-state")["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert encryption["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert aws.client("kms").describe_key(KeyId="alias/acme-state")["KeyMetadata"]["Enabled"]
+    assert {role["RoleName"] for role in iam.list_roles()["Roles"]} >= set(ROLES)
+    assert f"MLINFRA_PROD_AWS_ROLE=arn:aws:iam::{ACCOUNT}:role/prod-mlinfra-ci" in told
+    assert not (clone.folder / ".mlinfra" / "bootstrap" / "prod" / "state").exists(), "the state is in the bucket"
+    kept = s3.head_object(Bucket="acme-state", Key=CHECKPOINT)["ETag"]
+
+    other = clone.another(tmp_path / "other")
+    told = other.run("bootstrap", "prod", "--yes")
+    assert "everything is there; nothing was changed" in told
+    assert "made     state: acme-state" in told
+    assert s3.head_object(Bucket="acme-state", Key=CHECKPOINT)["ETag"] == kept
+
+    ecr.delete_repository(repositoryName="mlinfra-serving")
+    told = other.run("bootstrap", "prod", "--yes")
+    assert "create   images-1: mlinfra-serving" in told
+    assert "1 resource made or changed" in told
+    assert ecr.describe_repositories(repositoryNames=["mlinfra-serving"])["repositories"]
+
+
+def test_kubernetes(empty_aws: Emulator, kubernetes: Server, tmp_path: Path) -> None:
+    """The cluster's own things are made; where state and models are kept is only looked for."""
+    s3 = empty_aws.client("s3")
+    clone = _clone(tmp_path, {**empty_aws.environment, **kubernetes.environment})
+    text = f"""target: kubernetes
+stacks: [example]
+context: lab
+namespace: bootstrapped
+state: {_state(empty_aws, "acme-cluster-state")}
+artifacts: s3://acme-cluster-models/models
+"""
+    clone.write(text)
+    told = clone.run("bootstrap", "prod", "--yes", expect=3)
+    assert "missing  state: " in told
+    assert "is not there, and keeps the state of what is made" in told
+    for bucket in ("acme-cluster-state", "acme-cluster-models"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    told = clone.run("bootstrap", "prod", "--yes")
+    assert "prod is ready for its first up" in told
+    cluster = kubernetes.cluster
+    assert cluster.get("/api/v1/namespaces/bootstrapped")["metadata"]["labels"]["environment"] == "prod"
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/bootstrapped/roles"
+    assert {item["metadata"]["name"] for item in cluster.get(roles)["items"]} == {"mlinfra-ci", "mlinfra-ci-plan"}
+    assert json.loads(s3.get_object(Bucket="acme-cluster-state", Key=CHECKPOINT)["Body"].read())["version"] == 3
+    told = clone.another(tmp_path / "other").run("bootstrap", "prod", "--yes")
+    assert "everything is there; nothing was changed" in told
