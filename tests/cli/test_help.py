@@ -19,8 +19,8 @@ HEAVY = ("mlinfra", "pydantic", "pulumi", "rich", "numpy", "httpx", "click")
 def test_the_commands_that_are_documented_are_there() -> None:
     assert list(_MODULES) == [
         "init", "bootstrap", "plan", "check", "cost", "up", "train", "promote", "status", "tick", "rollback", "hold",
-        "resume", "verify", "history", "releases", "show", "sign", "diff", "evidence", "predict", "drift", "logs", "down",
-        "doctor", "targets", "rules", "ci", "env", "schema",
+        "resume", "verify", "history", "releases", "show", "sign", "diff", "evidence", "predict", "drift", "logs",
+        "down", "doctor", "targets", "rules", "ci", "env", "schema",
     ]  # fmt: skip
 
 
