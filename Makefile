@@ -50,6 +50,7 @@ test: engine
 ifdef ARGS
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 else
+	@$(BIN)/python -m tests.go_programs
 	@# real processes on a crowded machine: what fails is run once more, and is shown as RERUN
 	@$(BIN)/python -m pytest -m 'not long' -n auto --maxprocesses 4 --dist loadfile --cov --cov-report= \
 		--reruns 1 --reruns-delay 3 -rR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import typer
 from mlinfra.adapters import load_adapter
 from mlinfra.environment import environment_schema
 from mlinfra.expectations import expected
-from mlinfra.testing.features import shipped_targets, support_table
+from mlinfra.testing import features_document
+from mlinfra.testing.features import SupportTable, shipped_targets, support_table
 from mlinfra_cli.commands import app
 from mlinfra_policies.catalogue import decisions
 from mlinfra_policies.reference import pages
@@ -29,9 +30,20 @@ def schema() -> str:
     return json.dumps(environment_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+@cache
+def table() -> SupportTable:
+    """Return what the shipped targets do with each field, derived from the contract."""
+    return support_table(shipped_targets())
+
+
 def targets() -> str:
-    """Return the table of targets and fields, derived from the contract."""
-    return support_table(shipped_targets()).to_markdown() + "\n"
+    """Return the page of all targets."""
+    return features_document.overview(table())
+
+
+def target(name: str) -> str:
+    """Return the page of one target."""
+    return features_document.page(table(), name)
 
 
 def plans() -> str:
@@ -99,6 +111,7 @@ def _block(title: str, text: str) -> Iterator[str]:
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "environments/environment.schema.json": schema,
     "docs/targets.md": targets,
+    **{f"docs/targets/{name}.md": partial(target, name) for name in shipped_targets()},
     "docs/commands.md": commands,
     "docs/changes.md": plans,
     "policies/mlinfra_policies/decisions.json": decisions,

@@ -187,6 +187,9 @@ class Adapter(Protocol):
 
     name: str
     proved_against: str
+    """What all of it was tried with, in words."""
+    proofs: Mapping[str, str]
+    """By kind of part (`Endpoint`; `Environment` for what is around): what it was tried with beyond that."""
     not_yet: Mapping[str, str]
     """Fields that are registered but not carried out yet, each with what happens instead: `Endpoint.rollout`,
     or one value of a field: `DriftMonitor.on_drift=block-promotion`."""

@@ -1,15 +1,13 @@
-"""The table of targets and fields: what it says, and that the document says the same."""
+"""The table of targets and fields: what it says, and its pages."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
+from mlinfra.testing import features_document
 from mlinfra.testing.features import SupportTable, feature_table, shipped_targets, support_table
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "targets.md"
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +15,15 @@ def table() -> SupportTable:
     return support_table(shipped_targets())
 
 
-def test_document_is_what_the_adapters_say(table: SupportTable) -> None:
-    written = table.to_markdown() + "\n"
-    if os.environ.get("UPDATE_GOLDEN"):
-        DOCUMENT.write_text(written)
-    assert DOCUMENT.read_text() == written, "python -m mlinfra.testing.features > docs/targets.md"
+def test_a_page_says_why_what_to_do_instead_and_what_was_tried(table: SupportTable) -> None:
+    page = features_document.page(table, "local")
+    [gpus] = [line for line in page.splitlines() if line.startswith("| `compute.gpus` | no")][:1]
+    assert "processes of this target get no GPU; → " in gpus
+    assert gpus.endswith("| the contract, offline |")
+    [ttl] = [line for line in page.splitlines() if line.startswith("| `ttl` |")]
+    assert ttl == f"| `ttl` | yes |  | {table.targets['local']} |"
+    proved = replace(table, proofs={"local": {"FeatureStore": "Feast"}})
+    assert "| `ttl` | yes |  | Feast |" in features_document.page(proved, "local")
 
 
 def test_the_table_says_what_local_does(table: SupportTable) -> None:

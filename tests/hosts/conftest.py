@@ -15,7 +15,8 @@ import pytest
 from mlinfra.git import GitRepository
 from mlinfra.hosts import Host, host_of
 from mlinfra.hosts.gitea import Gitea
-from tests.hosts.gitea.build import CannotBuild, built
+from tests.go_programs import CannotBuild
+from tests.hosts.gitea.build import built
 from tests.hosts.gitea.server import PASSWORD, Server, running
 
 LOCK = "environments/prod.lock.yaml"

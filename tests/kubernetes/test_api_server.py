@@ -22,8 +22,9 @@ from mlinfra_providers.kubernetes.clients import ROUTES, SERVICES, Cluster, Conf
 from mlinfra_providers.kubernetes.resources.traffic import TrafficSplit
 from mlinfra_providers.kubernetes.route import Split, route
 from mlinfra_providers.kubernetes.split import Routing
+from tests.go_programs import CannotBuild
 from tests.kubernetes.objects import objects, pods_of
-from tests.lab.kubernetes.apiserver.build import CannotBuild, built
+from tests.lab.kubernetes.apiserver.build import built
 from tests.lab.kubernetes.apiserver.server import Server, running
 from tests.lab.kubernetes.client import Answered
 

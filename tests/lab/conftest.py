@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.go_programs import CannotBuild
 from tests.lab.aws.emulator import Emulator
 from tests.lab.aws.emulator import running as running_aws
-from tests.lab.kubernetes.apiserver.build import CannotBuild, built
+from tests.lab.kubernetes.apiserver.build import built
 from tests.lab.kubernetes.apiserver.server import Server
 from tests.lab.kubernetes.apiserver.server import running as running_kubernetes
 

@@ -10,7 +10,7 @@ import pytest
 
 from mlinfra.operations.pipelines import HOSTS, Pipelines, pipelines
 from mlinfra.repository import Repository
-from tests.pipelines.actionlint.build import CannotBuild
+from tests.go_programs import CannotBuild
 from tests.pipelines.actionlint.build import actionlint as built
 
 Make = Callable[..., Repository]

@@ -13,7 +13,8 @@ import pytest
 from mlinfra.git import GitRepository
 from mlinfra.hosts import host_of
 from mlinfra.pipelines.issues import keep_issue
-from tests.hosts.gitea.build import CannotBuild, built
+from tests.go_programs import CannotBuild
+from tests.hosts.gitea.build import built
 from tests.hosts.gitea.server import Server, running
 
 

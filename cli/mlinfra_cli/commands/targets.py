@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from mlinfra_cli.options import AsJson
 
 EXAMPLES = (
     ("mlinfra targets", "the installed targets, what each was proved against, and what each can do"),
+    ("mlinfra targets sagemaker", "what one does with each field, why, and what to do instead"),
     ("mlinfra targets --json", "for programs"),
 )
 
 
-def command(as_json: AsJson = False) -> None:
+def command(
+    target: Annotated[str | None, typer.Argument(help="One target; unset: all of them.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the installed targets and what each can do.
 
     The table is made by the contract that every target passes: each field of each part is changed in turn, and the
     target honours that or refuses it with a reason. Takes about two seconds for each target.
     """
     from mlinfra.adapters import adapter_names, load_adapter
-    from mlinfra.testing.features import feature_table
+    from mlinfra.testing.features import feature_table, support_table
     from mlinfra_cli.results import write_json
 
-    adapters = [load_adapter(name) for name in adapter_names()]
-    features = feature_table()
+    adapters = [load_adapter(name) for name in ([target] if target else adapter_names())]
+    names = [item.name for item in adapters]
     if as_json:
         targets = [
             {"target": item.name, "proved_against": item.proved_against, "shared": item.shared} for item in adapters
         ]
-        write_json({"version": 1, "targets": targets, "features": features})
+        write_json({"version": 1, "targets": targets, "features": feature_table(names)})
         return
 
     from mlinfra_cli import render
     from mlinfra_cli.render import Cell, text
 
-    rows: list[tuple[Cell, ...]] = [((item.name, "name"), item.proved_against) for item in adapters]
-    render.show(render.table(("target", "proved against"), rows))
-    names = [item.name for item in adapters]
-    answers: list[tuple[Cell, ...]] = [(row["feature"], *(_cell(row[name]) for name in names)) for row in features]
-    render.show(text(), render.table(("feature", *names), answers))
+    proved: list[tuple[Cell, ...]] = [((item.name, "name"), item.proved_against) for item in adapters]
+    render.show(render.table(("target", "proved against"), proved), text())
+    table = support_table(names)
+    if target:
+        rows: list[tuple[Cell, ...]] = [(row.field, _cell(row.support[target].text())) for row in table.rows]
+        render.show(render.table(("feature", target), rows))
+    else:
+        rows = [(row.field, *(_cell(row.support[name].answer) for name in names)) for row in table.rows]
+        render.show(render.table(("feature", *names), rows), text(), text(("mlinfra targets TARGET says why", "quiet")))
 
 
 def _cell(answer: str) -> tuple[str, str]:

@@ -88,6 +88,9 @@ class AdapterContract:
         adapter = self.adapter()
         _expect(adapter.name == self.adapter_name, f"it calls itself {adapter.name!r}")
         _expect(bool(adapter.proved_against.strip()), "proved_against is empty: say what it was tried with")
+        kinds = {name.partition(".")[0] for name in fields()}
+        unknown = sorted(set(adapter.proofs) - kinds)
+        _expect(not unknown, f"proofs: {', '.join(unknown)} is none of {', '.join(sorted(kinds))}")
 
     def test_speaks_the_protocol(self, tmp_path: Path) -> None:
         """The adapter and its service have all that the protocols demand, with the same parameters."""

@@ -1,21 +1,16 @@
-"""What each target does with each field: a table, derived from the variations of the contract.
-
-`python -m mlinfra.testing.features > docs/targets.md` writes the document of the shipped targets.
-"""
+"""What each target does with each field: a table, derived from the variations of the contract."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 from mlinfra.adapters import GROUP, Adapter, adapter_names, load_adapter
 from mlinfra.declarations.part import Declaration
 from mlinfra.installed import installed
 from mlinfra.testing.judge import Judge, Outcome, Verdict
-from mlinfra.testing.specimens import BY_THE_CORE, DETERMINED
+from mlinfra.testing.specimens import DETERMINED
 from mlinfra.testing.variations import fields, variations
 
 DISTRIBUTION = "mlinfra-toolkit"
@@ -77,14 +72,23 @@ class Row:
 
 @dataclass(frozen=True)
 class SupportTable:
-    """Targets (name to what each was proved against), and a row for each field."""
+    """Targets (name to what each was proved against), and a row for each field.
+
+    `proofs`: by target and kind of part, where more is known than of the whole target.
+    """
 
     targets: Mapping[str, str]
     rows: Sequence[Row] = field(default_factory=tuple)
+    proofs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def to_markdown(self) -> str:
-        """Return the table as a document."""
-        return "\n".join(_document(self))
+    def proved_against(self, target: str, row: Row) -> str:
+        """Return what an answer was proved against."""
+        answer = row.support[target].answer
+        if answer == "no":
+            return "the contract, offline"
+        if answer == "not yet":
+            return "nothing"
+        return self.proofs.get(target, {}).get(row.kind, self.targets[target])
 
 
 def support_table(names: Iterable[str] | None = None) -> SupportTable:
@@ -104,7 +108,8 @@ def support_table(names: Iterable[str] | None = None) -> SupportTable:
         for name, found in verdicts.items():
             support[name][adapter.name] = _support(name, found, adapter)
     rows = [Row(name, found) for name, found in support.items()]
-    return SupportTable({adapter.name: adapter.proved_against for adapter in adapters}, rows)
+    proofs = {adapter.name: adapter.proofs for adapter in adapters}
+    return SupportTable({adapter.name: adapter.proved_against for adapter in adapters}, rows, proofs)
 
 
 def feature_table(names: Iterable[str] | None = None) -> list[dict[str, str]]:
@@ -145,61 +150,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, Declaration):
         return ", ".join(f"{key} {item}" for key, item in value.spec().items() if item is not None)
     return str(value)
-
-
-def _document(table: SupportTable) -> Iterator[str]:
-    yield "# Targets and what they do with each field"
-    yield ""
-    yield "<!-- Generated: python -m mlinfra.testing.features > docs/targets.md. A test fails when it is stale. -->"
-    yield ""
-    yield "Every field of every part is changed in turn, and the adapter's answer is read off: **yes**, it registers"
-    yield "something else; **no** or **partly**, it refuses all or some of the values, for the reason in the note;"
-    yield "**not yet**, it is registered but not carried out. No field is ever silently ignored. On your machine,"
-    yield "`mlinfra targets` shows this table for the targets that are installed."
-    yield ""
-    yield "| target | proved against |"
-    yield "|---|---|"
-    for name, proved in table.targets.items():
-        yield f"| {name} | {proved} |"
-    for kind, rows in groupby(table.rows, key=lambda row: row.kind):
-        yield from _section(kind, list(rows), list(table.targets))
-    yield ""
-    yield "## Fields that no target decides"
-    yield ""
-    for name, reason in DETERMINED.items():
-        yield f"- `{name}`: {reason}."
-    for name, reason in BY_THE_CORE.items():
-        yield f"- `Environment.{name}`: {reason}."
-
-
-def _section(kind: str, rows: Sequence[Row], targets: Sequence[str]) -> Iterator[str]:
-    notes: list[str] = []
-    yield ""
-    yield f"## {kind}"
-    yield ""
-    yield f"| field | {' | '.join(targets)} |"
-    yield f"|---|{'---|' * len(targets)}"
-    for row in rows:
-        cells = [_cell(row.support[target], target, notes) for target in targets]
-        yield f"| `{row.path}` | {' | '.join(cells)} |"
-    if notes:
-        yield ""
-        yield from (f"{number}. {note}" for number, note in enumerate(notes, 1))
-
-
-def _cell(support: Support, target: str, notes: list[str]) -> str:
-    said = [f"{target}: {text}." for text in [*support.reasons(), *([support.note] if support.note else [])]]
-    for text in said:
-        if text not in notes:
-            notes.append(text)
-    marks = ", ".join(str(notes.index(text) + 1) for text in said)
-    return f"{support.answer} ({marks})" if marks else support.answer
-
-
-def main() -> None:
-    """Print the document of the shipped targets."""
-    sys.stdout.write(support_table(shipped_targets()).to_markdown() + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -44,6 +44,7 @@ class AzureML:
 
     name = "azureml"
     proved_against = "the REST models of API 2025-12-01, offline; no account and no emulator yet"
+    proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",

@@ -29,6 +29,7 @@ class Local:
 
     name = "local"
     proved_against = "the real parts on Linux: Feast, MLflow, the KServe server, Envoy, supervisor, the Pulumi engine"
+    proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {}
     shared = False
     place: Mapping[str, tuple[Any, Any]] = {}

@@ -38,6 +38,7 @@ class SageMaker:
 
     name = "sagemaker"
     proved_against = "botocore's model of the API, offline; no account and no emulator yet"
+    proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature group; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the feature group; nothing writes the rows yet",

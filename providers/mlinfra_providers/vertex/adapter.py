@@ -42,6 +42,7 @@ class Vertex:
 
     name = "vertex"
     proved_against = "the protobufs of google-cloud-aiplatform, offline; no account and no emulator yet"
+    proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the table; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows go online; nothing writes them yet",

@@ -49,6 +49,7 @@ class Acme:
 
     name = "acme"
     proved_against = "nothing: there is no acme"
+    proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {}
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {"region": ("north", "south")}

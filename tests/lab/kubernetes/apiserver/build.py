@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import filelock
-import platformdirs
+from tests.go_programs import build, folder_of
 
 VERSION = "1.36.3"
-MODULES = Path(__file__).parent
 PROGRAMS = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "etcd": "go.etcd.io/etcd/server/v3"}
-SECONDS = 1800
-
-
-class CannotBuild(Exception):
-    """There is no Go, or its modules cannot be had; says why."""
 
 
 def built() -> Path:
@@ -32,38 +22,10 @@ def built() -> Path:
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given:
         return Path(given)
-    folder = Path(platformdirs.user_cache_dir("mlinfra")) / "apiserver" / VERSION
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / "build.lock", timeout=SECONDS):
-        missing = [name for name in PROGRAMS if not (folder / name).exists()]
-        if missing:
-            sys.stderr.write(f"\nbuilding {' and '.join(missing)} for the lab: about four minutes on two cores, once\n")
-        for name in missing:
-            _build(name, folder)
-    return folder
-
-
-def _build(name: str, folder: Path) -> None:
-    go = shutil.which("go")
-    if go is None:
-        raise CannotBuild("there is no `go` on PATH (1.26 or newer is needed)")
+    folder = folder_of("apiserver", VERSION)
     # without it the server calls itself v0.0.0-master, and clients refuse it
     base = "k8s.io/component-base/version"
     major, minor, _ = VERSION.split(".")
     version = f"-X {base}.gitVersion=v{VERSION} -X {base}.gitMajor={major} -X {base}.gitMinor={minor}"
-    binary = folder / f".{name}-{os.getpid()}"
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {version}"]
-    # after the tests that run beside it
-    command = ["nice", "-n", "10", go, "build", *flags, "-o", str(binary), PROGRAMS[name]]
-    environment = os.environ | {"GOWORK": "off"}
-    try:
-        ran = subprocess.run(
-            command, cwd=MODULES, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-        if ran.returncode != 0:
-            raise CannotBuild(f"`go build` of {name} failed: {ran.stderr.strip()[-600:]}")
-        binary.replace(folder / name)
-    except subprocess.TimeoutExpired:
-        raise CannotBuild(f"`go build` of {name} did not end within {SECONDS} s") from None
-    finally:
-        binary.unlink(missing_ok=True)
+    build(Path(__file__).parent, PROGRAMS, folder, "about four minutes", "-ldflags", f"-s -w {version}")
+    return folder
