@@ -14,7 +14,7 @@ from mlinfra.adapters import ResolvedPart, Run
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
 from mlinfra.training.code import code_digest
-from mlinfra_providers.remote.training import Place as Where
+from mlinfra_providers.remote.place import Place as Where
 from mlinfra_providers.remote.training import train
 from tests.remote.processes import Processes
 
@@ -74,7 +74,7 @@ class Place:
             "params": {"score": 0.75},
             "accept": [Check("score", ">=", 0.5)],
             "compute": Compute(cpus=1, memory_gib=1),
-            "max_runtime": "2m",
+            "max_runtime": "1h",
             **more,
         }
         job = TrainingJob("train", **declared)

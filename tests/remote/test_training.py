@@ -143,7 +143,7 @@ def test_a_run_that_takes_too_long_is_ended_and_made_again_when_it_is_given_more
     assert "stopped after 1 s" in late.log
     assert place.train(place.job(slow(tmp_path / "gate"), max_runtime="1s"))[0].adopted
     (tmp_path / "gate").touch()
-    assert place.train(place.job(slow(tmp_path / "gate"), max_runtime="1m"))[0].outcome == "accepted"
+    assert place.train(place.job(slow(tmp_path / "gate"), max_runtime="1h"))[0].outcome == "accepted"
     assert len(place.jobs.submitted) == 2
 
 

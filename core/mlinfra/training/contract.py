@@ -56,6 +56,11 @@ class Contract:
     code_digest: str = ""
 
 
+def digest_variable(variable: str) -> str:
+    """Return the variable that holds the digest of what `variable` names."""
+    return f"{DIGEST_PREFIX}{variable}"
+
+
 def contract(
     environ: Mapping[str, str],
     *,
@@ -81,7 +86,7 @@ def contract(
         output=rest,
         code=environ.get(CODE_VARIABLE, "").rstrip("/"),
         digests=_digests(environ),
-        code_digest=environ.get(f"{DIGEST_PREFIX}{CODE_VARIABLE}", ""),
+        code_digest=environ.get(digest_variable(CODE_VARIABLE), ""),
     )
 
 
@@ -121,7 +126,7 @@ def _inputs(environ: Mapping[str, str], dataset: Path) -> dict[str, str]:
 
 
 def _digests(environ: Mapping[str, str]) -> dict[str, str]:
-    prefix = f"{DIGEST_PREFIX}{INPUT_PREFIX}"
+    prefix = digest_variable(INPUT_PREFIX)
     return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
 
 

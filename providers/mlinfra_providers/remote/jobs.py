@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mlinfra.adapters import ResolvedPart
 from mlinfra.problems import MlinfraError
 from mlinfra.training import INPUT_PREFIX, OUTPUT_VARIABLE, PARAMS_VARIABLE
-from mlinfra.training.contract import CODE_VARIABLE, DIGEST_PREFIX
+from mlinfra.training.contract import CODE_VARIABLE, digest_variable
 
 
 class Phase(StrEnum):
@@ -76,8 +76,8 @@ class Job:
     def digests(self) -> Mapping[str, str]:
         """The variables with which the launcher checks what it reads, however it was brought."""
         return {
-            f"{DIGEST_PREFIX}{CODE_VARIABLE}": self.code.digest,
-            **{f"{DIGEST_PREFIX}{INPUT_PREFIX}{name.upper()}": tree.digest for name, tree in self.inputs.items()},
+            digest_variable(CODE_VARIABLE): self.code.digest,
+            **{digest_variable(f"{INPUT_PREFIX}{name.upper()}"): tree.digest for name, tree in self.inputs.items()},
         }
 
     @property

@@ -16,7 +16,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.remote import inputs
 from mlinfra_providers.remote.jobs import Job, Jobs, Phase, State, Tree
+from mlinfra_providers.remote.place import Place
 from mlinfra_providers.run_record import (
     FAILED,
     FINISHED,
@@ -58,14 +59,6 @@ PATIENCE = 8
 """So many questions in a row may go unanswered before this command gives up waiting; the job goes on."""
 GRACE_SECONDS = 120.0
 """A target ends a run that takes too long; where it does not, it is ended from here so much later."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a target keeps what jobs read (`given`) and what they make (`runs`): fsspec URLs of folders."""
-
-    given: str
-    runs: str
 
 
 def train(

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlinfra_providers.sagemaker.service import SageMakerService
 
 _PACKAGE = "mlinfra:sagemaker:"
-_JOB = ("code", "inputs", "params", "compute", "spot", "max_runtime", "accept")
 
 
 def _images(digit: str) -> dict[str, str]:
@@ -42,10 +41,6 @@ class SageMaker:
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature group; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the feature group; nothing writes the rows yet",
-        **dict.fromkeys(
-            (f"TrainingJob.{field}" for field in _JOB),
-            "is in the pipeline, which mlinfra train does not start yet: train elsewhere and promote",
-        ),
         "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
         "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
@@ -156,7 +151,7 @@ class SageMaker:
         """Return the running side."""
         from mlinfra_providers.sagemaker.service import SageMakerService
 
-        return SageMakerService(environment)
+        return SageMakerService(environment, repository)
 
 
 _NETWORK = dict.fromkeys(("vpc", "subnets", "security_groups"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
@@ -15,10 +16,13 @@ from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.sagemaker import samples
 from mlinfra_providers.sagemaker.clients import Clients, explained
+from mlinfra_providers.sagemaker.jobs import Pipelines
+from mlinfra_providers.sagemaker.logs import logs
 from mlinfra_providers.sagemaker.naming import SAGEMAKER_LIMIT, physical_name
 from mlinfra_providers.sagemaker.split import InForce, Split
 from mlinfra_providers.sagemaker.storage import bucket_name
 from mlinfra_providers.sagemaker.traffic import record_key
+from mlinfra_providers.sagemaker.training_job import place
 from mlinfra_providers.short_names import short_name
 
 _IN_SERVICE = "InService"
@@ -27,8 +31,9 @@ _IN_SERVICE = "InService"
 class SageMakerService:
     """Asks SageMaker, CloudWatch and the environment's bucket."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, repository: Path) -> None:
         self._environment = environment
+        self._repository = repository
         self._clients = Clients(environment.account or "", environment.region or "")
 
     def observe(self, endpoint: str) -> Serving:
@@ -85,12 +90,17 @@ class SageMakerService:
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
-        """Refuse: the pipeline is there, and nothing puts rows and code where it reads them yet."""
-        _not_yet("training")
+        """Start the job's pipeline and wait for it, or adopt the run with the same inputs."""
+        from mlinfra_providers.remote.training import train
+
+        job = part.part
+        assert isinstance(job, TrainingJob)
+        jobs, where = Pipelines(self._environment, self._clients), place(self._environment, job)
+        return train(self._environment, self._repository, part, jobs, where, again=again, say=say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
-        """Refuse: the lines are in CloudWatch, and nothing fetches them yet."""
-        _not_yet("logs")
+        """Bring the newest lines of a part from CloudWatch into files; return them, oldest first."""
+        return logs(self._clients, self._environment, self._repository, part)
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
         """Refuse: the schedule runs by itself, and not on demand yet."""

@@ -7,7 +7,6 @@ and the arguments of its step are those of CreateTrainingJob.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -15,9 +14,15 @@ import pulumi_aws as aws
 
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.training_job import TrainingJob
-from mlinfra.digests import digest_json, short
+from mlinfra.digests import PREFIX, digest_json, short
 from mlinfra.durations import seconds
-from mlinfra_providers.sagemaker.around import data_uri, tree_uri
+from mlinfra.environment import Environment
+from mlinfra.training import INPUT_PREFIX
+from mlinfra.training.contract import CODE_VARIABLE, digest_variable
+from mlinfra_providers.remote.jobs import Job
+from mlinfra_providers.remote.place import Place
+from mlinfra_providers.sagemaker.around import data_uri
+from mlinfra_providers.sagemaker.logs import TRAINING
 from mlinfra_providers.sagemaker.naming import PIPELINE_LIMIT, name, options
 from mlinfra_providers.sagemaker.roles import (
     in_the_network,
@@ -31,7 +36,6 @@ from mlinfra_providers.sagemaker.roles import (
 )
 from mlinfra_providers.tags import tags_of
 
-LOGS = "/aws/sagemaker/TrainingJobs"
 VOLUME_GIB = 30
 CODE = "mlinfra-code"
 """The channel that holds the stack's files: no input has a hyphen in its name."""
@@ -39,7 +43,9 @@ MOUNTED = "/opt/ml/input/data"
 PARAMETERS_LIMIT = 512
 """Of the value of an environment variable (botocore: TrainingEnvironmentValue)."""
 RUN = "Run"
-"""The pipeline's parameter: the digest that names a run, and the prefix of what it makes."""
+"""The pipeline's parameter that names a run: the prefix of what it makes."""
+TREE = "Tree-"
+"""Before the name of what a run reads, a parameter: the hexadecimal digits of the tree's digest."""
 SPOT_WAIT = 2
 """How many times the run's time limit a run may take with waiting for spare machines."""
 
@@ -50,23 +56,23 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     assert isinstance(job, TrainingJob)
     environment, around = links.environment, links.around
     assert environment.images is not None
-    called = name(environment.name, job, limit=PIPELINE_LIMIT)
-    runs = data_uri(environment, "runs", called)
+    called = pipeline_name(environment, job)
+    where = place(environment, job)
     owner = role(
         part,
         links,
         "training",
         [
-            *reading(environment, tree_uri(environment, part.code), *_inputs(part, links).values()),
-            *writing(environment, runs),
+            *reading(environment, where.given),
+            *writing(environment, where.runs),
             *around.using_key,
             *pulling(environment, environment.images.training),
-            *logging(environment, LOGS),
+            *logging(environment, TRAINING),
             *measuring("/aws/sagemaker/TrainingJobs"),
             *in_the_network(),
         ],
     )
-    pipeline = _pipeline(part, links, runs)
+    pipeline = _pipeline(part, links, where)
     made = aws.sagemaker.Pipeline(
         job.name,
         pipeline_name=called,
@@ -75,7 +81,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         pipeline_definition=pulumi.Output.json_dumps(pipeline, sort_keys=True),
         role_arn=owner.arn,
         # subnets and key may not be known yet, and the definition with them; that it changed is
-        tags={**tags_of(environment, part), "mlinfra:definition": short(digest_json(definition(part, links)))},
+        tags={**tags_of(environment, part), "mlinfra:definition": short(digest_json(definition(part, environment)))},
         opts=options(
             links, depends_on=[*owner.made, *around.made, *(links.of(store)["resource"] for store in job.references())]
         ),
@@ -83,9 +89,26 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     return links.giving(part, name=called, resource=made)
 
 
-def definition(part: ResolvedPart, links: Links) -> dict[str, Any]:
-    """Return what was declared, as JSON: the pipeline's metadata, from which a run is judged."""
-    job, images = part.part, links.environment.images
+def pipeline_name(environment: Environment, job: TrainingJob) -> str:
+    """Return the name of the job's pipeline."""
+    return name(environment.name, job, limit=PIPELINE_LIMIT)
+
+
+def place(environment: Environment, job: TrainingJob) -> Place:
+    """Return where the job's runs read and write: its role may nowhere else."""
+    called = pipeline_name(environment, job)
+    return Place(given=data_uri(environment, "given", called), runs=data_uri(environment, "runs", called))
+
+
+def values(job: Job) -> dict[str, str]:
+    """Return the pipeline's parameters for one run."""
+    trees = {CODE: job.code, **job.inputs}
+    return {RUN: job.name, **{f"{TREE}{label}": _digits(tree.digest) for label, tree in trees.items()}}
+
+
+def definition(part: ResolvedPart, environment: Environment) -> dict[str, Any]:
+    """Return what was declared, as JSON: the pipeline's metadata, by which a run is known to be of today's."""
+    job, images = part.part, environment.images
     assert isinstance(job, TrainingJob)
     assert images is not None
     return {
@@ -102,45 +125,38 @@ def parameters(job: TrainingJob) -> str:
     return json.dumps(dict(job.params), sort_keys=True)
 
 
-def _inputs(part: ResolvedPart, links: Links) -> Mapping[str, str]:
-    """Return where each input's rows are put before a run: named by what they are made of."""
+def _pipeline(part: ResolvedPart, links: Links, where: Place) -> dict[str, Any]:
     job = part.part
     assert isinstance(job, TrainingJob)
-    specs = job.spec()["inputs"]
-    return {
-        input_: data_uri(links.environment, "inputs", short(digest_json([specs[input_], part.code])), input_)
-        for input_ in job.inputs
-    }
-
-
-def _pipeline(part: ResolvedPart, links: Links, runs: str) -> dict[str, Any]:
+    names = [RUN, *(f"{TREE}{label}" for label in (CODE, *job.inputs))]
     return {
         "Version": "2020-12-01",
-        "Metadata": {"mlinfra": definition(part, links)},
-        "Parameters": [{"Name": RUN, "Type": "String"}],
-        "Steps": [{"Name": "train", "Type": "Training", "Arguments": _step(part, links, runs)}],
+        "Metadata": {"mlinfra": definition(part, links.environment)},
+        "Parameters": [{"Name": parameter, "Type": "String"} for parameter in names],
+        "Steps": [{"Name": "train", "Type": "Training", "Arguments": _step(part, links, where)}],
     }
 
 
-def _step(part: ResolvedPart, links: Links, runs: str) -> dict[str, Any]:
+def _step(part: ResolvedPart, links: Links, where: Place) -> dict[str, Any]:
     """Return the arguments of CreateTrainingJob."""
     job, around = part.part, links.around
     assert isinstance(job, TrainingJob)
     assert part.instance is not None
     assert links.environment.images is not None
     limit = seconds(job.max_runtime)
-    run = {"Std:Join": {"On": "/", "Values": [runs, {"Get": f"Parameters.{RUN}"}]}}
+    run = {"Std:Join": {"On": "/", "Values": [where.runs, {"Get": f"Parameters.{RUN}"}]}}
     step: dict[str, Any] = {
         "AlgorithmSpecification": {
             "TrainingImage": links.environment.images.training,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["python", "-m", "mlinfra.training.launcher"],
-            "ContainerArguments": [f"{MOUNTED}/{CODE}/{job.code}"],
+            "ContainerArguments": [job.code],
         },
         "RoleArn": role_arn(part, links, "training"),
         "InputDataConfig": [
-            _channel(CODE, tree_uri(links.environment, part.code)),
-            *(_channel(input_, uri) for input_, uri in _inputs(part, links).items()),
+            # ends in a slash: without it the tree's listing beside it would come, too
+            _channel(label, {"Std:Join": {"On": "/", "Values": [f"{where.given}/trees", _tree(label), ""]}})
+            for label in (CODE, *job.inputs)
         ],
         "OutputDataConfig": {"S3OutputPath": run, "KmsKeyId": around.key},
         "ResourceConfig": {
@@ -159,6 +175,10 @@ def _step(part: ResolvedPart, links: Links, runs: str) -> dict[str, Any]:
             "SM_OUTPUT_DATA_DIR": "/opt/ml/output/data",
             "SM_HPS": parameters(job),
             **{f"SM_CHANNEL_{input_.upper()}": f"{MOUNTED}/{input_}" for input_ in job.inputs},
+            # code is no input of the script's, so it comes by mlinfra's own name
+            CODE_VARIABLE: f"{MOUNTED}/{CODE}",
+            digest_variable(CODE_VARIABLE): _digest(CODE),
+            **{digest_variable(f"{INPUT_PREFIX}{input_.upper()}"): _digest(input_) for input_ in job.inputs},
         },
         "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags_of(links.environment, part).items())],
     }
@@ -168,6 +188,18 @@ def _step(part: ResolvedPart, links: Links, runs: str) -> dict[str, Any]:
     return step
 
 
-def _channel(channel: str, uri: str) -> dict[str, Any]:
+def _tree(label: str) -> dict[str, str]:
+    return {"Get": f"Parameters.{TREE}{label}"}
+
+
+def _digest(label: str) -> dict[str, Any]:
+    return {"Std:Join": {"On": "", "Values": [PREFIX, _tree(label)]}}
+
+
+def _digits(digest: str) -> str:
+    return digest.removeprefix(PREFIX)
+
+
+def _channel(channel: str, uri: dict[str, Any]) -> dict[str, Any]:
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": channel, "InputMode": "File", "DataSource": {"S3DataSource": source}}
