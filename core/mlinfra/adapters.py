@@ -51,7 +51,8 @@ class ResolvedPart:
     """A part with everything decided that can be decided without asking the target.
 
     `folder` is the stack's folder under `stacks/`, `code` the digest of its files, `deployments` the releases of an
-    endpoint: the serving one first, then the previous one; none before the first release.
+    endpoint: the serving one first, then the previous one; none before the first release. `monitors` are the drift
+    monitors that watch an endpoint.
     """
 
     stack: str
@@ -61,6 +62,7 @@ class ResolvedPart:
     part: Part
     instance: Instance | None = None
     deployments: Sequence[Deployment] = ()
+    monitors: Sequence[Part] = ()
 
     @property
     def key(self) -> str:

@@ -137,6 +137,7 @@ def resolve(declared: Declared, adapter: Adapter) -> Resolved:
     written = _Written(declared)
     refusals: list[Problem] = []
     parts: list[ResolvedPart] = []
+    monitors = [part for _, part, _ in written.parts if isinstance(part, DriftMonitor)]
     for declared_stack, part, deployments in written.parts:
         instance, reason = _instance(adapter, part)
         if reason:
@@ -150,6 +151,7 @@ def resolve(declared: Declared, adapter: Adapter) -> Resolved:
                 part=part,
                 instance=instance,
                 deployments=deployments,
+                monitors=[item for item in monitors if item.endpoint.key == part.key],
             )
         )
     refusals += _refusals(declared, adapter, parts)
