@@ -41,7 +41,6 @@ class SageMaker:
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature group; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the feature group; nothing writes the rows yet",
-        "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
         "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
     shared = True

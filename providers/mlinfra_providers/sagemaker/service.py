@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.remote import watching
+from mlinfra_providers.remote.labels import Labels
 from mlinfra_providers.sagemaker import samples
+from mlinfra_providers.sagemaker.around import data_uri
+from mlinfra_providers.sagemaker.captured import DataCapture
 from mlinfra_providers.sagemaker.clients import Clients, explained
 from mlinfra_providers.sagemaker.jobs import Pipelines
 from mlinfra_providers.sagemaker.logs import logs
@@ -72,14 +77,15 @@ class SageMakerService:
         return self.observe(endpoint)
 
     def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
-        """Return what CloudWatch has of an endpoint's variants in a window."""
-        variants = [deployment.release.short for deployment in part.deployments]
-        called = self._called(physical_name(part.part))
-        return samples.samples(self._clients("cloudwatch"), called, variants, since, until)
+        """Return what CloudWatch has of an endpoint's variants in a window, and what their captured requests tell."""
+        variants, endpoint = [deployment.release.short for deployment in part.deployments], physical_name(part.part)
+        found = samples.samples(self._clients("cloudwatch"), self._called(endpoint), variants, since, until)
+        captured, labels = DataCapture(self._environment, self._clients), self._labels(endpoint)
+        return watching.measured(found, self._environment, self._repository, part, captured, labels)
 
     def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
-        """Refuse: nothing joins labels with captured requests here yet."""
-        _not_yet("labels")
+        """Keep labels in the environment's bucket; return how many requests had none before."""
+        return self._labels(endpoint).add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back: no reboot ends what SageMaker runs."""
@@ -103,8 +109,15 @@ class SageMakerService:
         return logs(self._clients, self._environment, self._repository, part)
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
-        """Refuse: the schedule runs by itself, and not on demand yet."""
-        _not_yet("measuring drift on demand")
+        """Measure a monitor's window here, on what SageMaker captured."""
+        monitor = part.part
+        assert isinstance(monitor, DriftMonitor)
+        serving = self.observe(physical_name(monitor.endpoint))
+        captured = DataCapture(self._environment, self._clients)
+        return watching.drift(self._environment, self._repository, part, window, captured, serving)
+
+    def _labels(self, endpoint: str) -> Labels:
+        return Labels(data_uri(self._environment, "labels", endpoint))
 
     def _called(self, endpoint: str) -> str:
         return short_name(self._environment.name, endpoint, limit=SAGEMAKER_LIMIT)

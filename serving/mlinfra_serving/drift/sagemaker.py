@@ -64,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def keep(captured: Path, capture: Path, release: str) -> int:
     """Write what SageMaker captured the way the server captures; return how many requests could not be read.
 
-    Files are read one at a time, and each gives one Parquet file by day.
+    Files are read one at a time, and each gives one Parquet file of its name by day.
     """
     bad = 0
-    for number, file in enumerate(sorted(captured.rglob("*.jsonl"))):
+    for file in sorted(captured.rglob("*.jsonl")):
         rows: list[dict[str, Any]] = []
         for line in file.read_text(encoding="utf-8").splitlines():
             try:
@@ -77,7 +77,7 @@ def keep(captured: Path, capture: Path, release: str) -> int:
                 log.warning("%s: a request that cannot be read: %s: %s", file, type(error).__name__, error)
         frame = pd.DataFrame(rows)
         for day, part in frame.groupby(frame["time"].dt.date) if rows else ():
-            target = capture / release / f"date={day}" / f"{number}.parquet"
+            target = capture / release / f"date={day}" / f"{file.stem}.parquet"
             target.parent.mkdir(parents=True, exist_ok=True)
             part.to_parquet(target, index=False)
     return bad
@@ -92,9 +92,12 @@ def _rows(record: dict[str, Any], release: str) -> Iterator[dict[str, Any]]:
     asked, answered = record["captureData"]["endpointInput"], record["captureData"]["endpointOutput"]
     about = record["eventMetadata"]
     moment = pd.Timestamp(about["inferenceTime"]).tz_convert("UTC")
-    predictions = json.loads(_text(answered))["outputs"][0]["data"]
+    answer = json.loads(_text(answered))
+    predictions = answer["outputs"][0]["data"]
+    # the server's own id of the request is what its client knows, and a label names
+    request_id = answer.get("id") or about.get("inferenceId") or about["eventId"]
     for values, prediction in zip(_inputs(asked), predictions, strict=True):
-        own = {"request_id": about["eventId"], "time": moment, "release": release, "mirrored": False}
+        own = {"request_id": request_id, "time": moment, "release": release, "mirrored": False}
         yield {**own, **values, "prediction": float(prediction)}
 
 
