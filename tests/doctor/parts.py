@@ -23,6 +23,6 @@ def _resolved(part: Part, instance: Instance | None) -> ResolvedPart:
 def parts(instance: Instance, job: Instance | None = None, **more: Any) -> list[ResolvedPart]:
     """Return them on these machines."""
     compute = Compute(cpus=instance.cpus, memory_gib=instance.memory_gib)
-    endpoint = replace(SMALL[Endpoint], compute=compute, scale=Scale(min=1, max=MOST))
+    endpoint = replace(SMALL[Endpoint], compute=compute, scale=Scale(min=1, max=MOST, target_rps=50))
     training = replace(SMALL[TrainingJob], compute=compute, **more)
     return [_resolved(endpoint, instance), _resolved(training, job or instance)]

@@ -19,7 +19,7 @@ from tests.doctor.parts import MOST, parts
 
 Findings = dict[str, tuple[bool | None, str]]
 Answers = Mapping[str, tuple[int, Any]]
-N1, GPU, DS = Instance("n1-standard-2", 2, 7.5), Instance("g2-standard-4", 4, 16, 1), Instance("Standard_DS2_v2", 2, 7)
+N1, GPU, DS = Instance("n1-standard-4", 4, 15), Instance("g2-standard-4", 4, 16, 1), Instance("Standard_DS2_v2", 2, 7)
 
 
 def _bucketed(region: str, limit: int) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _told_google(machine: Instance = N1, **more: Any) -> Findings:
 
 
 def test_google_tells_what_is_there_and_what_is_not(answer: Callable[[Answers], None]) -> None:
-    answer(_google({"custom_model_serving_cpus": 2 * MOST * 2, "custom_model_training_cpus": 2}))
+    answer(_google({"custom_model_serving_cpus": 2 * MOST * 4, "custom_model_training_cpus": 4}))
     told = _told_google()
     assert told["credentials"] == (True, "ci@acme sees the project acme-ml-prod (42)")
     assert told["state"] == (True, "acme-state may be read and written")

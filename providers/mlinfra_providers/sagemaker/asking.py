@@ -31,13 +31,13 @@ class Asking:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def client(self, service: str) -> Any:
-        """Return a client that gives up soon."""
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Return a client that gives up soon, of the environment's region or of another."""
         import boto3
         from botocore.config import Config
 
         patience = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 3})
-        return boto3.client(service, region_name=self._environment.region, config=patience)
+        return boto3.client(service, region_name=region or self._environment.region, config=patience)
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -74,17 +74,18 @@ class Asking:
                 remedy="choose the profile of that account: AWS_PROFILE=…",
             )
 
-    def ask(self, service: str, operation: str, **question: Any) -> dict[str, Any]:
-        """Return an answer.
+    def ask(self, service: str, operation: str, *, anchor: str | None = None, **question: Any) -> dict[str, Any]:
+        """Return an answer of the environment's region, or of the region `anchor`.
 
         Raises:
             Absent: it is not there.
             Untold: AWS does not say.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
-            answer: dict[str, Any] = getattr(self.client(service), operation)(**question)
+            answer: dict[str, Any] = getattr(self.client(service, anchor), operation)(**question)
         except ClientError as error:
             told = error.response.get("Error", {})
             code = str(told.get("Code"))
@@ -95,4 +96,6 @@ class Asking:
             raise Untold(f"AWS answers {code}: {told.get('Message')}") from error
         except BotoCoreError as error:
             raise Untold(str(error)) from error
+        except ResponseParserError as error:
+            raise Untold("what answers is not AWS") from error
         return answer

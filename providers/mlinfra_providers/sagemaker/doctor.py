@@ -17,6 +17,7 @@ from mlinfra.environment import Environment
 from mlinfra.footing import reached
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.sagemaker.asking import Absent, Asking, Untold
+from mlinfra_providers.sagemaker.naming import partition
 from mlinfra_providers.sagemaker.permissions import Grant, bucket_of, key_of, needed, repositories
 
 Told = tuple[str, bool | None, str, str]
@@ -24,6 +25,8 @@ FLEETS = 2
 """During a rollout both releases run."""
 _MOST_ACTIONS = 100
 _SHOWN = 6
+_ANCHORS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+"""A region of each partition that every account has, and that knows the others."""
 _ON = frozenset({"opt-in-not-required", "opted-in"})
 
 
@@ -37,7 +40,10 @@ def examine(environment: Environment, parts: Sequence[ResolvedPart]) -> Iterator
         return
     who = asking.identity["Arn"]
     yield "credentials", True, f"{who}, of the account {environment.account}", ""
-    yield _region(environment, asking)
+    region = _region(environment, asking)
+    yield region
+    if region[1] is False:
+        return
     for subject, url in (("state", environment.state), ("artifacts", environment.artifacts)):
         if url is not None:
             yield _store(environment, asking, subject, url)
@@ -50,7 +56,9 @@ def examine(environment: Environment, parts: Sequence[ResolvedPart]) -> Iterator
 
 def _region(environment: Environment, asking: Asking) -> Told:
     try:
-        found = asking.ask("ec2", "describe_regions", AllRegions=True)["Regions"]
+        found = asking.ask("ec2", "describe_regions", anchor=_ANCHORS[partition(environment)], AllRegions=True)[
+            "Regions"
+        ]
     except (Absent, Untold) as why:
         return "region", None, f"{environment.region}: {why}", ""
     status = next((item.get("OptInStatus") for item in found if item["RegionName"] == environment.region), None)

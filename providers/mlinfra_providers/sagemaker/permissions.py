@@ -12,8 +12,18 @@ from dataclasses import dataclass, field
 from mlinfra.environment import Environment
 from mlinfra_providers.sagemaker.naming import arn, partition
 from mlinfra_providers.sagemaker.storage import bucket_name
+from mlinfra_providers.short_names import short_name
 
 SECRETS = "awskms://"
+_OF_A_BUCKET = (
+    "BucketOwnershipControls BucketPolicy BucketPublicAccessBlock BucketTagging BucketVersioning "
+    "EncryptionConfiguration LifecycleConfiguration"
+)
+_ALSO_READ = (
+    "AccelerateConfiguration BucketAcl BucketCORS BucketLocation BucketLogging BucketObjectLockConfiguration "
+    "BucketRequestPayment BucketWebsite ReplicationConfiguration"
+)
+"""What the provider asks of every bucket that it has made."""
 _PASSED_TO = ["events.amazonaws.com", "sagemaker.amazonaws.com", "scheduler.amazonaws.com"]
 
 
@@ -76,7 +86,8 @@ def needed(environment: Environment) -> list[Grant]:
     """Return everything that `up`, `train`, `tick` and `down` need."""
     own = f"{environment.name}-*"
     bucket = arn(environment, "s3", bucket_name(environment))
-    used = [environment.encryption.key] if environment.encryption is not None else [arn(environment, "kms", "key/*")]
+    made = f"alias/{short_name(environment.name, 'mlinfra', limit=200)}"
+    used, when = _key_resource(environment, environment.encryption.key if environment.encryption else made)
     return [
         *kept(environment, write=True),
         *(Grant("images", ["ecr:DescribeImages"], [arn(environment, "ecr", f"repository/{name}")])
@@ -94,15 +105,14 @@ def needed(environment: Environment) -> list[Grant]:
               [worldwide(environment, "iam", f"role/{own}")], ["iam:Get*", "iam:List*"]),
         Grant("roles of the parts", ["iam:PassRole"], [worldwide(environment, "iam", f"role/{own}")],
               when={"StringEquals": {"iam:PassedToService": _PASSED_TO}}),
-        Grant("data", ["s3:CreateBucket", "s3:PutBucketPolicy", "s3:PutBucketVersioning",
-                       "s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
-                       "s3:PutBucketOwnershipControls", "s3:PutBucketTagging", "s3:ListBucket", "s3:DeleteBucket"],
-              [bucket], ["s3:Get*"]),
+        Grant("data", [*_verbs("s3", "Get Put", _OF_A_BUCKET), *_verbs("s3", "Get", _ALSO_READ), "s3:CreateBucket",
+                       "s3:DeleteBucket", "s3:ListBucket"], [bucket]),
         Grant("data", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{bucket}/*"]),
         Grant("data", ["glue:CreateDatabase", "glue:GetDatabase", "glue:DeleteDatabase"],
               [arn(environment, "glue", "catalog"),
-               arn(environment, "glue", f"database/{environment.name.replace('-', '_')}_*")], ["glue:GetT*"]),
-        Grant("key of the data", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant"], used),
+               arn(environment, "glue", f"database/{environment.name.replace('-', '_')}_*")], ["glue:GetTags"]),
+        Grant("key of the data", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant"], [used],
+              when=when),
         *([] if environment.encryption is not None else _making_a_key(environment)),
         *([] if environment.network is not None and environment.network.security_groups else _network(environment)),
         Grant("alarms", ["cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"],
@@ -136,12 +146,16 @@ def _key_resource(environment: Environment, key: str) -> tuple[str, Mapping[str,
 
 
 def _making_a_key(environment: Environment) -> list[Grant]:
-    keys = arn(environment, "kms", "key/*")
-    changes = ["kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource"]
+    """Name encryption.key, and nobody needs rights over keys. A tag tells ours from others."""
+    keys, purpose = arn(environment, "kms", "key/*"), "key of the data"
+    ours = {"StringEquals": {"aws:ResourceTag/managed-by": ["mlinfra"]}}
+    tagged = {"StringEquals": {"aws:RequestTag/managed-by": ["mlinfra"]}}
+    changes = ["kms:CreateAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
+    alias = arn(environment, "kms", f"alias/{environment.name}-*")
     return [
-        Grant("key of the data", ["kms:CreateKey"], ["*"], ["kms:ListAliases"]),
-        Grant("key of the data", [*changes, "kms:CreateAlias"], [keys], ["kms:Get*", "kms:ListResourceTags"]),
-        Grant("key of the data", ["kms:CreateAlias"], [arn(environment, "kms", f"alias/{environment.name}-*")]),
+        Grant(purpose, ["kms:CreateKey", "kms:TagResource"], ["*"], ["kms:ListAliases"], when=tagged),
+        Grant(purpose, changes, [keys], ["kms:GetKey*", "kms:ListResourceTags"], when=ours),
+        Grant(purpose, ["kms:CreateAlias", "kms:DeleteAlias"], [alias]),
     ]
 
 

@@ -20,7 +20,7 @@ from botocore.config import Config
 
 ROOT = Path(__file__).parents[3]
 REGION = "eu-west-1"
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
