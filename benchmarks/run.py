@@ -24,12 +24,14 @@ import promotion
 import rollback
 import serving_latency
 import start_up
+import target_plans
 import unchanged_up
 from measuring import Result, machine
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     "start-up": start_up.run,
     "plan": offline_plan.run,
+    "targets": target_plans.run,
     "check": checking.run,
     "up": unchanged_up.run,
     "promotion": promotion.run,
