@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from mlinfra_providers.local import processes
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.programs import Program, render, render_supervisor
 from mlinfra_providers.local.supervisor import Supervisor
+from tests.local.routing import until
 
 pytestmark = pytest.mark.local
 
@@ -43,14 +44,6 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
         yield found
     finally:
         found.stop()
-
-
-def until(look: Callable[[], Any], seconds: float = 15) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"{look} did not come true in {seconds} s"
-        time.sleep(0.02)
-    return found
 
 
 def program(supervisor: Supervisor, name: str, code: str, *arguments: str, **more: Any) -> Program:

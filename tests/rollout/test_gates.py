@@ -15,22 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlinfra import (
-    Check,
-    accuracy,
-    approval,
-    auc,
-    brier,
-    command,
-    drift,
-    error_rate,
-    p50_ms,
-    p95_ms,
-    p99_ms,
-    prometheus,
-    rmse,
-    saturation,
-    serving,
-)
+    Check, accuracy, approval, auc, brier, command, drift, error_rate, p50_ms,
+    p95_ms, p99_ms, prometheus, rmse, saturation, serving,
+)  # fmt: skip
 from mlinfra.declarations.check import Answer
 from mlinfra.rollout.asking import Asked, Asking
 from mlinfra.rollout.gates import evaluate
