@@ -10,8 +10,28 @@ from mlinfra_providers.kubernetes.clients import Cluster, Conflict
 Kind = tuple[str, str, str]
 
 
+SERVES = {"artifact": "sha256:a", "image": "serving@sha256:1", "version": "v"}
+"""What the pods run of which nothing else is said."""
+
+
+def pod(*, artifact: str = SERVES["artifact"], ready: bool = True, **status: Any) -> dict[str, Any]:
+    """Return a serving pod."""
+    server = {
+        "name": "kserve-container",
+        "image": SERVES["image"],
+        "env": [{"name": "MLINFRA_SERVING_MODEL_DIGEST", "value": artifact}],
+    }
+    conditions = [{"type": "Ready", "status": str(ready)}, *status.pop("conditions", ())]
+    return {
+        "metadata": {"name": "pod", "labels": {"mlinfra-version": SERVES["version"]}},
+        "spec": {"containers": [server]},
+        "status": {"conditions": conditions, **status},
+    }
+
+
 class Memory(Cluster):
-    """Stands for a cluster; `objects` holds what is there, `deployments` what its controllers would make.
+    """Stands for a cluster; `objects` holds what is there, `deployments` what its controllers would make, `running` the
+    pods by release: one that is ready where nothing is said.
 
     With `meddle`, somebody else writes right after the next read."""
 
@@ -19,6 +39,8 @@ class Memory(Cluster):
         super().__init__("memory", "flights")
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.deployments: dict[str, dict[str, Any]] = {}
+        self.running: dict[str, list[dict[str, Any]]] = {}
+        self.told: list[dict[str, Any]] = []
         self.written = 0
         self.meddle = False
 
@@ -51,6 +73,13 @@ class Memory(Cluster):
 
     def deployment(self, name: str) -> dict[str, Any] | None:
         return self.deployments.get(name)
+
+    def pods(self, selector: str) -> list[dict[str, Any]]:
+        chosen = dict(item.split("=") for item in selector.split(","))
+        return self.running.get(chosen["mlinfra-release"], [pod()])
+
+    def events(self, pod: str) -> list[dict[str, Any]]:
+        return self.told
 
     def _put(self, kind: Kind, body: dict[str, Any]) -> None:
         self.written += 1

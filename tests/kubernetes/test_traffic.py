@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.kubernetes import service as running
+from mlinfra_providers.kubernetes import truth
 from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES
 from mlinfra_providers.kubernetes.resources import traffic
 from mlinfra_providers.kubernetes.resources.traffic import TrafficSplit
 from mlinfra_providers.kubernetes.split import Routing
-from tests.kubernetes.cloud import Memory
+from tests.kubernetes.cloud import SERVES, Memory, pod
 
 OLD, NEW = "91d04e77aaaa", "3f9c2ab1bbbb"
 ENDPOINT = "flight-delay"
@@ -48,6 +50,7 @@ def inputs(*releases: str, generation: int = 0) -> dict[str, Any]:
         "endpoint": ENDPOINT,
         "backends": {release: f"{ENDPOINT}-{release}-predictor" for release in releases},
         "release": releases[0],
+        "serves": SERVES,
         "weights": {releases[0]: 100},
         "generation": generation,
         "rollout": {"steps": [10, 100]},
@@ -145,24 +148,79 @@ def test_what_pods_really_run_is_told(
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     labels = {"mlinfra-endpoint": ENDPOINT, "mlinfra-release": NEW}
     cluster.create(SERVICES, {"metadata": {"name": "new", "labels": labels}, "status": ready})
-    digest = "sha256:" + "a" * 64
-    server = {
-        "name": "kserve-container",
-        "image": "serving@sha256:1",
-        "env": [{"name": "MLINFRA_SERVING_MODEL_DIGEST", "value": digest}],
-    }
-    cluster.deployments[f"{ENDPOINT}-{NEW}-predictor"] = {
-        "spec": {"template": {"spec": {"containers": [server]}}},
-        "status": {"readyReplicas": 2},
-    }
+    digest = "sha256:" + "b" * 64
+    cluster.running[NEW] = [pod(artifact=digest), pod(artifact=digest)]
     address = {"addresses": [{"value": "192.0.2.7"}]}
-    cluster.create(GATEWAYS, {"metadata": {"name": "kserve-ingress-gateway"}, "status": address})
+    listeners = [{"name": "http", "protocol": "HTTP", "port": 8081}]
+    gateway = {"metadata": {"name": "kserve-ingress-gateway"}, "spec": {"listeners": listeners}, "status": address}
+    cluster.create(GATEWAYS, gateway)
     found = service.observe(ENDPOINT)
-    assert found.url == "http://192.0.2.7/flights/flight-delay"
+    assert found.url == "http://192.0.2.7:8081/flights/flight-delay"
     by_release = {item.release: item for item in found.releases}
     new, old = by_release[NEW], by_release[OLD]
     assert (new.healthy, new.replicas, new.artifact, new.image) == (True, 2, digest, "serving@sha256:1")
     assert (old.healthy, old.last_failure) == (False, "its InferenceService is gone")
+
+
+@pytest.mark.parametrize(
+    ("pods", "events", "deployment", "said"),
+    [
+        (
+            [],
+            [],
+            {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: full"},
+            "exceeded quota: full",
+        ),
+        (
+            [pod(ready=False, conditions=[{"type": "PodScheduled", "status": "False", "message": "no cpu"}])],
+            [{"reason": "NotTriggerScaleUp", "message": "max size reached"}],
+            None,
+            "no cpu; max size reached",
+        ),
+        (
+            [
+                pod(
+                    ready=False,
+                    initContainerStatuses=[
+                        {
+                            "name": "bring-model",
+                            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                            "lastState": {"terminated": {"message": "another digest"}},
+                        }
+                    ],
+                )
+            ],
+            [],
+            None,
+            "bring-model: CrashLoopBackOff: another digest",
+        ),
+    ],
+    ids=["quota", "no-node", "wrong-model"],
+)
+def test_a_release_that_cannot_get_ready_is_told_and_gets_no_route(
+    cluster: Memory, handler: TrafficSplit, pods: Any, events: Any, deployment: Any, said: str
+) -> None:
+    handler.create(inputs(OLD))
+    before = copy.deepcopy(cluster.objects)
+    cluster.running[NEW], cluster.told = pods, events
+    if deployment:
+        cluster.deployments[f"{ENDPOINT}-{NEW}-predictor"] = {"status": {"conditions": [deployment]}}
+    with pytest.raises(MlinfraError, match=said):
+        handler.update("", inputs(OLD), inputs(NEW, OLD))
+    assert cluster.objects == before
+
+
+def test_pods_that_run_another_model_are_a_difference_that_an_up_waits_for(
+    cluster: Memory, handler: TrafficSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler.create(inputs(OLD))
+    cluster.running[OLD] = [pod(artifact="sha256:other")]
+    found = handler.read("", inputs(OLD))
+    assert found is not None
+    assert handler.differs(found.inputs, inputs(OLD)) == {"serves"}
+    monkeypatch.setattr(truth.time, "sleep", lambda seconds: cluster.running.pop(OLD))
+    handler.update("", found.inputs, inputs(OLD))
+    assert OLD not in cluster.running, "it waited for pods that run what is declared"
 
 
 def test_what_is_gone_has_no_releases(

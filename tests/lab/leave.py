@@ -36,12 +36,10 @@ def _sagemaker() -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _kubernetes() -> Iterator[Mapping[str, str]]:
-    from tests.lab.kubernetes.apiserver.build import built
-    from tests.lab.kubernetes.apiserver.server import DEFINITIONS, running
+    from tests.lab.kubernetes.target import running
 
-    with running(built()) as server:
-        server.define(*sorted(path.stem for path in DEFINITIONS.glob("*.yaml")))
-        yield server.environment
+    with running() as target:
+        yield target.environment
 
 
 TARGETS: dict[str, Callable[[], AbstractContextManager[Mapping[str, str]]]] = {

@@ -161,6 +161,7 @@ def _shifter(namespace: str, tags: Mapping[str, str], opts: pulumi.ResourceOptio
         rules=[
             rule(api_groups=["serving.kserve.io"], resources=["inferenceservices"], verbs=look),
             rule(api_groups=["apps"], resources=["deployments"], verbs=look),
+            rule(api_groups=[""], resources=["pods", "events"], verbs=look),
             rule(api_groups=["gateway.networking.k8s.io"], resources=["httproutes"], verbs=[*look, "update"]),
         ],
         opts=opts,

@@ -49,20 +49,32 @@ class Cluster:
 
     def deployment(self, name: str) -> dict[str, Any] | None:
         """Return a Deployment, or None where it is not."""
+        found: dict[str, Any] | None = self._core("AppsV1Api", "read_namespaced_deployment", name)
+        return found
+
+    def pods(self, selector: str) -> list[dict[str, Any]]:
+        """Return the pods with some labels that are not on their way out."""
+        found = self._core("CoreV1Api", "list_namespaced_pod", label_selector=selector) or {}
+        return [item for item in found.get("items") or () if "deletionTimestamp" not in item["metadata"]]
+
+    def events(self, pod: str) -> list[dict[str, Any]]:
+        """Return what was told of a pod."""
+        found = self._core("CoreV1Api", "list_namespaced_event", field_selector=f"involvedObject.name={pod}") or {}
+        return list(found.get("items") or ())
+
+    def _core(self, group: str, verb: str, *arguments: Any, **more: Any) -> Any:
+        """Ask for objects of Kubernetes' own kinds; None where there is none."""
         from kubernetes import client
 
         api = _api(self._context)
-        with explained(f"reading the deployment {name}"):
+        call, name = getattr(getattr(client, group)(api), verb), (*arguments, self.namespace)
+        with explained(f"{verb.replace('_namespaced_', ' of ')} {' '.join(arguments)} in {self.namespace}"):
             try:
-                found = client.AppsV1Api(api).read_namespaced_deployment(
-                    name, self.namespace, _request_timeout=_SECONDS
-                )
+                return api.sanitize_for_serialization(call(*name, _request_timeout=_SECONDS, **more))
             except client.ApiException as error:
                 if error.status == GONE:
                     return None
                 raise
-        made: dict[str, Any] = api.sanitize_for_serialization(found)
-        return made
 
     def _custom(self, verb: str, kind: tuple[str, str, str], *arguments: Any, namespace: str, **more: Any) -> Any:
         from kubernetes import client

@@ -16,6 +16,7 @@ import pulumi_kubernetes as k8s
 
 from mlinfra.adapters import Deployment, Links, ResolvedPart
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.digests import digest_json, short
 from mlinfra_providers.kubernetes import watching
 from mlinfra_providers.kubernetes.around import account, name_in_state
 from mlinfra_providers.kubernetes.naming import (
@@ -28,6 +29,7 @@ from mlinfra_providers.kubernetes.naming import (
 )
 from mlinfra_providers.kubernetes.network import ARTIFACTS, GATEWAYS, MONITORING, holding, named, part_policy
 from mlinfra_providers.kubernetes.pods import (
+    LAST_WORDS,
     SCRATCH,
     bring,
     container_security,
@@ -40,7 +42,7 @@ from mlinfra_providers.kubernetes.pods import (
     variables,
 )
 from mlinfra_providers.kubernetes.scaling import scaling
-from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE
+from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE, VERSION
 from mlinfra_providers.kubernetes.traffic import register_traffic
 
 PORT = 8080
@@ -72,7 +74,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             watching.budget(part, deployment, links)
         watching.service_monitor(part, links)
         watching.alerts(part, links)
-        resource = register_traffic(part, links, list(services.values()))
+        resource = register_traffic(part, links, list(services.values()), _serves(part, part.deployments[0], links))
     return links.giving(part, name=called, url=None, release=release, claim=claim, resource=resource)
 
 
@@ -133,7 +135,11 @@ def _service(
         spec={
             "predictor": {
                 **bounds,
-                "labels": {**labels(links.environment, part), **also},
+                "labels": {
+                    **labels(links.environment, part),
+                    **also,
+                    VERSION: _serves(part, deployment, links)["version"],
+                },
                 "serviceAccountName": owner,
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
@@ -149,6 +155,20 @@ def _service(
             ignore_changes=["*"] if deployment.frozen else None,
         ),
     )
+
+
+def _serves(part: ResolvedPart, deployment: Deployment, links: Links) -> dict[str, str]:
+    """Return what the pods of a release run when they are as declared; what changes them changes the version."""
+    served, images = deployment.part, links.environment.images
+    assert isinstance(served, Endpoint)
+    assert images is not None
+    spec = served.spec()
+    declared = [spec["compute"], spec["runtime"], spec["capture"], links.environment.artifacts]
+    return {
+        "artifact": deployment.release.identity.artifact,
+        "image": images.serving,
+        "version": short(digest_json([*declared, labels(links.environment, part)])),
+    }
 
 
 def _pod(part: ResolvedPart, deployment: Deployment, captures: bool, links: Links) -> dict[str, Any]:
@@ -183,6 +203,7 @@ def _pod(part: ResolvedPart, deployment: Deployment, captures: bool, links: Link
         liveness_probe=probe("/v2/health/live", PORT, every=10),
         resources=resources(replace(served.compute)),
         security_context=container_security(),
+        termination_message_policy=LAST_WORDS,
         volume_mounts=mounts,
     )
     bringing = bring(links, images.serving, "model", release.identity.artifact, MODEL)

@@ -27,6 +27,9 @@ TRAIN_LIMIT = 35
 """Of runtimes: a run's name is the runtime's and a digest, and its pods get `-node-0-0-xxxxx` more."""
 COMPONENT = "mlinfra-component"
 """The label of every other pod: which part's it is, by its name in the cluster."""
+FORCE = "pulumi.com/patchForce"
+"""The annotation with which an `up` takes back what was changed by hand, where others own a field since
+(pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply)."""
 _DIGITS = 8
 _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -75,7 +78,7 @@ def metadata(
         name=called,
         namespace=links.around.namespace,
         labels={**labels(links.environment, part), **(also or {})},
-        annotations={"mlinfra/owner": part.owner, **(annotations or {})},
+        annotations={"mlinfra/owner": part.owner, FORCE: "true", **(annotations or {})},
     )
 
 

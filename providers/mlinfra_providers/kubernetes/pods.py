@@ -22,6 +22,8 @@ GPU = "nvidia.com/gpu"
 SMALL = Compute(cpus=1, memory_gib=1)
 """What an init step gets."""
 SCRATCH = "scratch"
+LAST_WORDS = "FallbackToLogsOnError"
+"""A container that fails leaves the end of its log as its message: what keeps a pod from being ready can be told."""
 
 
 def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
@@ -94,6 +96,7 @@ def bring(links: Links, image: str, label: str, digest: str, path: str) -> k8s.c
         env_from=store_access(),
         resources=resources(replace(SMALL)),
         security_context=container_security(),
+        termination_message_policy=LAST_WORDS,
         volume_mounts=[mount(label, path), scratch()],
     )
 

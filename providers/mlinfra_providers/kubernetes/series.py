@@ -4,6 +4,8 @@ from __future__ import annotations
 
 ENDPOINT, RELEASE = "mlinfra-endpoint", "mlinfra-release"
 """The labels of serving pods by which policies, budgets and Prometheus find them."""
+VERSION = "mlinfra-version"
+"""The label of serving pods that says from which declaration they were made."""
 
 
 def selector(namespace: str, endpoint: str, release: str = "") -> str:

@@ -18,9 +18,10 @@ from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, Cluster
 from mlinfra_providers.kubernetes.route import GATEWAY, GATEWAY_NAMESPACE, Split, path_of
 from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE
 from mlinfra_providers.kubernetes.split import Routing
+from mlinfra_providers.kubernetes.truth import look
 from mlinfra_providers.short_names import short_name
 
-_DIGEST, _CONTAINER = "MLINFRA_SERVING_MODEL_DIGEST", "kserve-container"
+_HTTP_PORT = 80
 
 
 class KubernetesService:
@@ -42,7 +43,7 @@ class KubernetesService:
         return Serving(
             endpoint=endpoint,
             url=self._url(endpoint),
-            releases=[self._served(found, release, services.get(release)) for release in found.weights],
+            releases=[self._served(endpoint, found, release, services.get(release)) for release in found.weights],
             generation=found.generation,
             rollout=RolloutRecord.model_validate(found.rollout) if found.rollout else None,
         )
@@ -103,30 +104,26 @@ class KubernetesService:
         addresses = gateway.get("status", {}).get("addresses") or ()
         if not addresses:
             return None
-        return f"http://{addresses[0]['value']}{path_of(self._cluster.namespace, endpoint)}"
+        port = next((item["port"] for item in gateway["spec"]["listeners"] if item["protocol"] == "HTTP"), _HTTP_PORT)
+        host = addresses[0]["value"] if port == _HTTP_PORT else f"{addresses[0]['value']}:{port}"
+        return f"http://{host}{path_of(self._cluster.namespace, endpoint)}"
 
-    def _served(self, found: Split, release: str, service: Mapping[str, Any] | None) -> ServedRelease:
+    def _served(self, endpoint: str, found: Split, release: str, service: Mapping[str, Any] | None) -> ServedRelease:
         weight = found.weights[release]
         if service is None:
             return ServedRelease(release, weight, healthy=False, last_failure="its InferenceService is gone")
         conditions = service.get("status", {}).get("conditions") or ()
         ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
         failures = [item["message"] for item in conditions if item["status"] == "False" and item.get("message")]
-        deployed = self._cluster.deployment(
-            found.backends.get(release, ""),
-        )
-        replicas = (deployed or {}).get("status", {}).get("readyReplicas", 0)
-        pod = (deployed or {}).get("spec", {}).get("template", {}).get("spec", {})
-        server: Mapping[str, Any] = next((item for item in pod.get("containers", ()) if item["name"] == _CONTAINER), {})
-        settings = {item["name"]: item.get("value") for item in server.get("env", ())}
+        pods = look(self._cluster, endpoint, release, found.backends.get(release, ""))
         return ServedRelease(
             release=release,
             weight=weight,
-            healthy=ready and replicas > 0,
-            artifact=settings.get(_DIGEST),
-            image=server.get("image"),
-            replicas=replicas,
-            last_failure=failures[0] if failures else None,
+            healthy=ready and pods.ready > 0,
+            artifact=pods.serves.get("artifact"),
+            image=pods.serves.get("image"),
+            replicas=pods.ready,
+            last_failure=pods.failure or (failures[0] if failures else None),
         )
 
 

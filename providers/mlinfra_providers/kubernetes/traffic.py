@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
@@ -13,8 +13,13 @@ from mlinfra_providers.kubernetes.series import ENDPOINT
 from mlinfra_providers.plugin_resource import PluginResource
 
 
-def register_traffic(part: ResolvedPart, links: Links, services: Sequence[pulumi.Resource]) -> PluginResource:
-    """Register the split: all of it to the first release; whoever shifts afterwards has the last word."""
+def register_traffic(
+    part: ResolvedPart, links: Links, services: Sequence[pulumi.Resource], serves: Mapping[str, str]
+) -> PluginResource:
+    """Register the split: all of it to the first release; whoever shifts afterwards has the last word.
+
+    `serves` is what the pods of the declared release run: its change is done when they do.
+    """
     declared = part.part
     assert isinstance(declared, Endpoint)
     releases = [deployment.release.short for deployment in part.deployments]
@@ -26,6 +31,7 @@ def register_traffic(part: ResolvedPart, links: Links, services: Sequence[pulumi
             "endpoint": physical_name(declared),
             "backends": {release: f"{name(declared, release, limit=SERVICE_LIMIT)}-predictor" for release in releases},
             "release": releases[0],
+            "serves": dict(serves),
             "weights": {releases[0]: 100},
             "generation": 0,
             "rollout": declared.rollout.spec(),

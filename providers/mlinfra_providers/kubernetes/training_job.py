@@ -21,6 +21,7 @@ from mlinfra_providers.kubernetes.around import account, name_in_state
 from mlinfra_providers.kubernetes.naming import COMPONENT, TRAIN_LIMIT, label, labels, metadata, name, options, told
 from mlinfra_providers.kubernetes.network import ARTIFACTS, holding, part_policy
 from mlinfra_providers.kubernetes.pods import (
+    LAST_WORDS,
     SCRATCH,
     bring,
     container_security,
@@ -107,6 +108,7 @@ def _job(part: ResolvedPart, links: Links, owner: str) -> dict[str, Any]:
                 env_from=store_access(),
                 resources=resources(replace(job.compute)),
                 security_context=container_security(),
+                termination_message_policy=LAST_WORDS,
                 volume_mounts=[mount("code", CODE, read_only=True), scratch()],
             )
         ],

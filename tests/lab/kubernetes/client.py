@@ -16,6 +16,8 @@ import httpx
 from ruamel.yaml import YAML
 
 SECONDS = 60.0
+LOST = 0
+"""In place of a code of HTTP: the connection was lost."""
 
 
 class Answered(Exception):
@@ -65,9 +67,12 @@ class Cluster:
         return httpx.Client(base_url=self.server, verify=trusted, headers=headers, timeout=SECONDS, trust_env=False)
 
     def send(self, method: str, path: str, body: Any = None, kind: str = "application/json", **query: str) -> Any:
-        """Ask the server. Raises Answered."""
+        """Ask the server. Raises Answered; its code is 0 where nothing came back."""
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        answer = self._client.request(method, path, params=query, content=content, headers={"Content-Type": kind})
+        try:
+            answer = self._client.request(method, path, params=query, content=content, headers={"Content-Type": kind})
+        except httpx.RemoteProtocolError as error:
+            raise Answered(LOST, f"the connection to the cluster was lost: {error}", []) from error
         if not answer.is_success:
             try:
                 status = answer.json()

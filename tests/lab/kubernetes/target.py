@@ -22,19 +22,18 @@ import httpx
 
 from mlinfra_providers.short_names import short_name
 from tests.lab.aws.emulator import REGION, Emulator
-from tests.lab.aws.emulator import running as running_store
 from tests.lab.kubernetes.apiserver.build import built
 from tests.lab.kubernetes.apiserver.server import DEFINITIONS, Server
 from tests.lab.kubernetes.apiserver.server import running as running_server
 from tests.lab.kubernetes.client import Answered as Said
 from tests.lab.kubernetes.client import Cluster
+from tests.lab.kubernetes.cloud import CONTROLLED
 from tests.lab.kubernetes.controllers.world import MERGE
+from tests.lab.kubernetes.store import running as running_store
 from tests.lab.project import ROOT, install
 from tests.lab.target import Answered, Fault, Unanswered
 
 STATE, ARTIFACTS = "lab-state", "lab-artifacts"
-CONTROLLED = "LAB_KUBERNETES_CONTROLLERS"
-"""Tells the plugin that controllers run: namespaces are emptied and finalized by them."""
 SECONDS = 60.0
 _ANNOTATION = "mlinfra/backends"
 _PASSING = ("events", "leases", "endpoints", "endpointslices")
@@ -52,7 +51,9 @@ class KubernetesTarget:
         "and its Deployment says so (kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment)"
     }
 
-    def __init__(self, cluster: Cluster, ports: Mapping[str, int], store: Emulator, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, cluster: Cluster, ports: Mapping[str, int], store: Emulator, environment: Mapping[str, str]
+    ) -> None:
         self._cluster = cluster
         self._lab = httpx.Client(base_url=f"http://127.0.0.1:{ports['lab']}", timeout=SECONDS, trust_env=False)
         self._gateway = httpx.Client(base_url=f"http://127.0.0.1:{ports['gateway']}", timeout=SECONDS, trust_env=False)
@@ -102,8 +103,11 @@ class KubernetesTarget:
         return told
 
     def there(self) -> Sequence[str]:
-        """Return every object that was made since the start, of whatever kind."""
-        return sorted(said for uid, said in self._everything().items() if uid not in self._first)
+        """Return every object that was made since the start, of whatever kind; not what goes with its owner."""
+        found = self._everything()
+        return sorted(
+            said for uid, (said, owners) in found.items() if uid not in self._first and not owners & found.keys()
+        )
 
     def fail(self, fault: Fault, times: int = 1) -> None:
         """Let a fault happen; a quota is full until `heal`, and so is no node for the pods that found none."""
@@ -199,8 +203,8 @@ class KubernetesTarget:
             assert time.monotonic() < end, "the gateway gets no address"
             time.sleep(0.1)
 
-    def _everything(self) -> dict[str, str]:
-        """Return `kind name` of every object by its uid, asked of the API server."""
+    def _everything(self) -> dict[str, tuple[str, set[str]]]:
+        """Return `kind name` of every object, and who owns it, by its uid, asked of the API server."""
         found = {}
         for base, plural in self._kinds():
             try:
@@ -210,7 +214,8 @@ class KubernetesTarget:
             kind = listed["kind"].removesuffix("List") if "kind" in listed else plural
             for item in listed.get("items") or ():
                 metadata = item["metadata"]
-                found[metadata["uid"]] = f"{kind} {metadata['name']}"
+                owners = {owner["uid"] for owner in metadata.get("ownerReferences") or ()}
+                found[metadata["uid"]] = (f"{kind} {metadata['name']}", owners)
         return found
 
     def _kinds(self) -> list[tuple[str, str]]:

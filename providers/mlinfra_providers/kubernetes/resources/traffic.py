@@ -12,6 +12,7 @@ from mlinfra_providers.handler import Found, Handler, Properties
 from mlinfra_providers.kubernetes.clients import Cluster
 from mlinfra_providers.kubernetes.route import Split, path_of
 from mlinfra_providers.kubernetes.split import Routing
+from mlinfra_providers.kubernetes.truth import Pods, look, wait_for
 
 
 class TrafficSplit(Handler):
@@ -24,7 +25,12 @@ class TrafficSplit(Handler):
     kept: ClassVar[frozenset[str]] = frozenset({"weights", "generation"})
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
-        """Give the declared release all the requests, or find it decided otherwise since."""
+        """Give the declared release all the requests, or find it decided otherwise since.
+
+        Raises:
+            MlinfraError: the release does not get ready; nothing is routed to it.
+        """
+        _wait(inputs)
         _routing(inputs).have(_declared(inputs), inputs["labels"], inputs["owner"])
         return f"{inputs['namespace']}/{inputs['endpoint']}", _outputs(inputs)
 
@@ -38,11 +44,17 @@ class TrafficSplit(Handler):
             "backends": dict(found.backends),
             "weights": {release: weight for release, weight in found.weights.items() if weight},
             "generation": found.generation,
+            "serves": dict(_pods(inputs).serves),
         }
         return Found(there, _outputs(inputs))
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
-        """Change who is behind the endpoint; who serves stays."""
+        """Change who is behind the endpoint, once the declared release runs as declared; who serves stays.
+
+        Raises:
+            MlinfraError: it does not get ready; the route stays as it is.
+        """
+        _wait(new)
         routing = _routing(new)
         found = routing.observe()
         decided = found is not None and new["generation"] > found.generation
@@ -56,6 +68,16 @@ class TrafficSplit(Handler):
 
 def _routing(inputs: Properties) -> Routing:
     return Routing(Cluster(inputs["context"], inputs["namespace"]), inputs["endpoint"])
+
+
+def _wait(inputs: Properties) -> None:
+    cluster, release = Cluster(inputs["context"], inputs["namespace"]), inputs["release"]
+    wait_for(cluster, inputs["endpoint"], release, inputs["backends"][release], inputs["serves"])
+
+
+def _pods(inputs: Properties) -> Pods:
+    cluster, release = Cluster(inputs["context"], inputs["namespace"]), inputs["release"]
+    return look(cluster, inputs["endpoint"], release, inputs["backends"][release])
 
 
 def _declared(inputs: Properties) -> Split:

@@ -51,7 +51,11 @@ def work(world: World, kubelet: Kubelet, faults: Faults, ended: threading.Event)
     while not ended.is_set():
         world.changed.wait(PAUSE_SECONDS)
         world.changed.clear()
-        for turn in (*CONTROLLERS, lambda known: keeping.fill(known, faults.left["quota"] > 0), lambda _: kubelet.turn()):
+        for turn in (
+            *CONTROLLERS,
+            lambda known: keeping.fill(known, faults.left["quota"] > 0),
+            lambda _: kubelet.turn(),
+        ):
             try:
                 turn(world)
             except Exception:  # noqa: BLE001  one controller that fails must not stop the others

@@ -33,9 +33,7 @@ class Waiting(Exception):
 class Container:
     """A container of a pod: its process, which is started anew after it has ended if somebody wants that."""
 
-    def __init__(
-        self, world: World, pod: Object, container: Object, folder: Path, shared: Path, address: str
-    ) -> None:
+    def __init__(self, world: World, pod: Object, container: Object, folder: Path, shared: Path, address: str) -> None:
         self._world = world
         self._pod = pod
         self._spec = container
@@ -150,7 +148,7 @@ class Container:
             folder = self._volume(mounted["name"], mounted.get("subPath", ""))
             if path != "/tmp":
                 text = re.sub(rf"(?<![\w/.-]){re.escape(path)}(?=$|[/:,;\"\s])", lambda _, at=folder: str(at), text)  # type: ignore[misc]
-        return self._address if text == "0.0.0.0" else text  # noqa: S104
+        return self._address if text == "0.0.0.0" else text
 
     def _volume(self, name: str, inside: str) -> Path:
         volume = next((item for item in self._pod["spec"].get("volumes") or () if item["name"] == name), {})
@@ -168,4 +166,3 @@ def _at(pod: Object, path: str) -> object:
     for step in path.split("."):
         found = found[step] if isinstance(found, dict) else None
     return found
-

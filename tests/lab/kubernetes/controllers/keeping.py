@@ -153,4 +153,6 @@ def fill(world: World, full: bool) -> None:
         elif full and known is None and not going(namespace) and not name.startswith("kube-"):
             about = {"name": FULL, "namespace": name}
             spec = {"hard": {"pods": "0"}}
-            world.create("resourcequotas", {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": about, "spec": spec})
+            world.create(
+                "resourcequotas", {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": about, "spec": spec}
+            )

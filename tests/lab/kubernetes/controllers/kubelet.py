@@ -125,7 +125,9 @@ class Kubelet:
             at = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/binding"
             about = {"name": metadata["name"], "namespace": metadata["namespace"]}
             target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
-            self._world.cluster.send("POST", at, {"apiVersion": "v1", "kind": "Binding", "metadata": about, "target": target})
+            self._world.cluster.send(
+                "POST", at, {"apiVersion": "v1", "kind": "Binding", "metadata": about, "target": target}
+            )
         number = next(self._addresses)
         self._pods[uid] = Pod(f"127.{_NET}.{number // 250}.{number % 250 + 1}")
         return True
@@ -176,12 +178,14 @@ class Kubelet:
         init = container in (pod["spec"].get("initContainers") or ())
         run = runs.containers.get(name)
         if run is None and may:
-            run = runs.containers[name] = Container(self._world, pod, container, runs.folder, self._folder, runs.address)
+            run = runs.containers[name] = Container(
+                self._world, pod, container, runs.folder, self._folder, runs.address
+            )
             self._world.changed.set()
         if run is None:
             return _status_of(container, {"waiting": {"reason": "PodInitializing"}}, 0, ready=False)
         code = run.turn()
-        again = restarts == "Always" and not (init and code == 0) or restarts == "OnFailure" and code != 0
+        again = (restarts == "Always" and not (init and code == 0)) or (restarts == "OnFailure" and code != 0)
         if code is not None and again and time.monotonic() - run.ended > BACK_OFF_SECONDS:
             run.start()
             code = None
@@ -190,13 +194,17 @@ class Kubelet:
         elif code is None:
             told = {"running": {"startedAt": run.started}}
         elif again:
-            told = {"waiting": {"reason": "CrashLoopBackOff", "message": f"back-off restarting failed container {name}"}}
+            told = {
+                "waiting": {"reason": "CrashLoopBackOff", "message": f"back-off restarting failed container {name}"}
+            }
         else:
             told = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error", **_times(run)}}
         status = _status_of(container, told, run.restarts, ready=code is None and not run.waits)
         if run.last is not None:
-            words = run.last_words()
-            status["lastState"] = {"terminated": {"exitCode": run.last, "reason": "Error", "message": words, **_times(run)}}
+            ended = {"exitCode": run.last, "reason": "Error", **_times(run)}
+            if container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+                ended["message"] = run.last_words()
+            status["lastState"] = {"terminated": ended}
         return status
 
     def _status(self, uid: str, pod: Object, runs: Pod, begun: dict[str, list[Object]], initialized: bool) -> None:
@@ -206,7 +214,7 @@ class Kubelet:
             item["state"].get("terminated", {}).get("exitCode", 0) != 0 for item in begun["initContainerStatuses"]
         )
         phase = "Pending" if not initialized else "Running"
-        if stuck or all(code is not None for code in codes) and any(codes):
+        if stuck or (all(code is not None for code in codes) and any(codes)):
             phase = "Failed"
         elif all(code == 0 for code in codes):
             phase = "Succeeded"

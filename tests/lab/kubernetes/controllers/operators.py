@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from tests.lab.kubernetes.controllers.workloads import stamp
@@ -31,12 +33,11 @@ from tests.lab.kubernetes.controllers.world import (
 
 PREDICTOR = "-predictor"
 COMPONENT = (
-    "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling", "canaryTrafficPercent",
-    "containerConcurrency", "timeout", "logger", "batcher", "labels", "annotations", "deploymentStrategy", "model",
-    "workerSpec",
+    "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "scaleMetricType", "autoScaling", "labels",
+    "canaryTrafficPercent", "containerConcurrency", "timeout", "logger", "batcher", "annotations", "deploymentStrategy",
+    "model", "workerSpec",
 )  # fmt: skip
 """The fields of a predictor that are not those of a pod (InferenceService CRD)."""
-FIELD_MANAGED = "lab"
 
 
 def inference_services(world: World) -> None:
@@ -96,9 +97,6 @@ def _have(world: World, plural: str, body: Object) -> None:
 
 
 def _mark(body: Object) -> str:
-    import hashlib
-    import json
-
     return hashlib.sha256(json.dumps(body["spec"], sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -8,10 +8,12 @@ labels of a series are those that the ServiceMonitor carries over (`podTargetLab
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -109,7 +111,7 @@ def _fits(known: str, how: str, value: str) -> bool:
 
 
 def _grown(values: list[float]) -> float:
-    return sum(after - before if after >= before else after for before, after in zip(values, values[1:], strict=False))
+    return sum(after - before if after >= before else after for before, after in pairwise(values))
 
 
 def _quantile(share: float, buckets: dict[float, float]) -> float:
@@ -128,4 +130,4 @@ def _quantile(share: float, buckets: dict[float, float]) -> float:
 
 
 def _sample(value: float, moment: float) -> dict[str, Any]:
-    return {"metric": {}, "value": [moment, "NaN" if value != value else f"{value:g}"]}  # noqa: PLR0124  NaN
+    return {"metric": {}, "value": [moment, "NaN" if math.isnan(value) else f"{value:g}"]}

@@ -146,10 +146,7 @@ def _job(world: World, job: Object) -> None:
         now = stamp()
         # the server wants to be told first that it is about to end (validation of Job status)
         about = condition("SuccessCriteriaMet" if done else "FailureTarget", True, ended["reason"])
-        status["conditions"] = [
-            {**item, "lastProbeTime": now, "lastTransitionTime": now, **({} if item is ended else {})}
-            for item in (about, ended)
-        ]
+        status["conditions"] = [{**item, "lastProbeTime": now, "lastTransitionTime": now} for item in (about, ended)]
         if done:
             status["completionTime"] = now
     world.patch("jobs", job, {"status": status}, "/status")
