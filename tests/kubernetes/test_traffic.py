@@ -38,7 +38,7 @@ def handler() -> TrafficSplit:
 
 @pytest.fixture
 def service(cluster: Memory, example: Environment) -> running.KubernetesService:
-    return running.KubernetesService(example)
+    return running.KubernetesService(example, Path())
 
 
 def inputs(*releases: str, generation: int = 0) -> dict[str, Any]:

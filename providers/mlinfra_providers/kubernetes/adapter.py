@@ -40,7 +40,6 @@ class Kubernetes:
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the store; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the store; nothing writes the rows yet",
-        "TrainingJob.inputs": "are named at the runtime; mlinfra train does not start it here yet",
         "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
     shared = True
@@ -140,4 +139,4 @@ class Kubernetes:
         """Return the running side."""
         from mlinfra_providers.kubernetes.service import KubernetesService
 
-        return KubernetesService(environment)
+        return KubernetesService(environment, repository)

@@ -18,7 +18,8 @@ from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.realize import Surroundings
-from mlinfra_providers.kubernetes.naming import labels, metadata, name, namespace_name, options
+from mlinfra_providers.kubernetes.labelled import name
+from mlinfra_providers.kubernetes.naming import labels, metadata, namespace_name, options
 from mlinfra_providers.kubernetes.network import closed
 from mlinfra_providers.kubernetes.pods import GPU
 from mlinfra_providers.tags import owner_of_all
@@ -48,6 +49,7 @@ def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
         environment.name,
         context=environment.context,
         enable_server_side_apply=True,
+        enable_config_map_mutable=True,
         opts=pulumi.ResourceOptions(parent=component),
     )
     opts = pulumi.ResourceOptions(parent=component, provider=provider)

@@ -13,7 +13,9 @@ from mlinfra.problems import MlinfraError
 ROUTES = ("gateway.networking.k8s.io", "v1", "httproutes")
 GATEWAYS = ("gateway.networking.k8s.io", "v1", "gateways")
 SERVICES = ("serving.kserve.io", "v1beta1", "inferenceservices")
-"""Group, version and plural of custom resources."""
+TRAIN_JOBS = ("trainer.kubeflow.org", "v1alpha1", "trainjobs")
+JOBS, CRON_JOBS = ("batch", "v1", "jobs"), ("batch", "v1", "cronjobs")
+"""Group, version and plural of resources."""
 GONE, CONFLICT = 404, 409
 _SECONDS = 30
 
@@ -44,8 +46,8 @@ class Cluster:
         self._custom("replace", kind, name, body, namespace=self.namespace)
 
     def delete(self, kind: tuple[str, str, str], name: str) -> None:
-        """Delete a custom resource, or find it gone."""
-        self._custom("delete", kind, name, namespace=self.namespace)
+        """Delete a resource and what belongs to it, or find it gone."""
+        self._custom("delete", kind, name, namespace=self.namespace, propagation_policy="Background")
 
     def deployment(self, name: str) -> dict[str, Any] | None:
         """Return a Deployment, or None where it is not."""
@@ -61,6 +63,10 @@ class Cluster:
         """Return what was told of a pod."""
         found = self._core("CoreV1Api", "list_namespaced_event", field_selector=f"involvedObject.name={pod}") or {}
         return list(found.get("items") or ())
+
+    def log(self, pod: str, container: str) -> str:
+        """Return what a container printed; nothing where it has not begun."""
+        return str(self._core("CoreV1Api", "read_namespaced_pod_log", pod, container=container) or "")
 
     def _core(self, group: str, verb: str, *arguments: Any, **more: Any) -> Any:
         """Ask for objects of Kubernetes' own kinds; None where there is none."""

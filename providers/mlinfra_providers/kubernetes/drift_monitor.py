@@ -14,7 +14,8 @@ from mlinfra.releases import Release
 from mlinfra_providers.kubernetes.around import account, name_in_state
 from mlinfra_providers.kubernetes.cron import cron
 from mlinfra_providers.kubernetes.endpoint import CAPTURE, claim_name
-from mlinfra_providers.kubernetes.naming import COMPONENT, CRON_LIMIT, labels, metadata, name, options, told
+from mlinfra_providers.kubernetes.labelled import COMPONENT, CRON_LIMIT, name
+from mlinfra_providers.kubernetes.naming import labels, metadata, options, told
 from mlinfra_providers.kubernetes.network import ARTIFACTS, holding, part_policy
 from mlinfra_providers.kubernetes.pods import (
     SCRATCH,

@@ -19,14 +19,8 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.digests import digest_json, short
 from mlinfra_providers.kubernetes import watching
 from mlinfra_providers.kubernetes.around import account, name_in_state
-from mlinfra_providers.kubernetes.naming import (
-    SERVICE_LIMIT,
-    labels,
-    metadata,
-    name,
-    options,
-    physical_name,
-)
+from mlinfra_providers.kubernetes.labelled import SERVICE_LIMIT, name, physical_name
+from mlinfra_providers.kubernetes.naming import labels, metadata, options
 from mlinfra_providers.kubernetes.network import ARTIFACTS, GATEWAYS, MONITORING, holding, named, part_policy
 from mlinfra_providers.kubernetes.pods import (
     LAST_WORDS,

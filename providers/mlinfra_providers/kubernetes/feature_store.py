@@ -15,7 +15,8 @@ from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.digests import digest_json, short
 from mlinfra.durations import seconds
 from mlinfra_providers.kubernetes.around import name_in_state
-from mlinfra_providers.kubernetes.naming import metadata, name, options, told
+from mlinfra_providers.kubernetes.labelled import name
+from mlinfra_providers.kubernetes.naming import metadata, options, told
 from mlinfra_providers.kubernetes.network import DATABASES, holding, part_policy, same_namespace
 from mlinfra_providers.kubernetes.pods import USER, mount, resources
 

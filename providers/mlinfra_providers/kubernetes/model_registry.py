@@ -12,7 +12,8 @@ from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra_providers.kubernetes.around import account, name_in_state
-from mlinfra_providers.kubernetes.naming import COMPONENT, labels, metadata, name, options
+from mlinfra_providers.kubernetes.labelled import COMPONENT, REGISTRY_LIMIT, name
+from mlinfra_providers.kubernetes.naming import labels, metadata, options
 from mlinfra_providers.kubernetes.network import ARTIFACTS, DATABASES, holding, part_policy, same_namespace
 from mlinfra_providers.kubernetes.pods import (
     SCRATCH,
@@ -27,14 +28,13 @@ from mlinfra_providers.kubernetes.pods import (
 
 PORT = 5000
 NEED = Compute(cpus=1, memory_gib=2)
-NAME_LIMIT = 50
 
 
 def declare(part: ResolvedPart, links: Links) -> Links:
     """Register the server; gives its name and address."""
     registry = part.part
     assert isinstance(registry, ModelRegistry)
-    called = name(registry, "registry", limit=NAME_LIMIT)
+    called = name(registry, "registry", limit=REGISTRY_LIMIT)
     selected = {COMPONENT: called}
     owner = account(part, links, "registry")
     server = k8s.apps.v1.Deployment(

@@ -12,36 +12,18 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from mlinfra.adapters import Links, ResolvedPart
-from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
+from mlinfra_providers.kubernetes.labelled import (
+    LIMIT,
+)
 from mlinfra_providers.short_names import short_name
 from mlinfra_providers.tags import tags_of
 
-LIMIT = 63
-"""Of a DNS label: names of services, namespaces and values of labels (kubernetes.io/docs: Object Names and IDs)."""
-SERVICE_LIMIT = LIMIT - len("-predictor")
-"""Of InferenceServices: KServe calls their service `<name>-predictor`."""
-CRON_LIMIT = 52
-"""Of CronJobs: their jobs get eleven characters more (kubernetes.io/docs: CronJob)."""
-TRAIN_LIMIT = 35
-"""Of runtimes: a run's name is the runtime's and a digest, and its pods get `-node-0-0-xxxxx` more."""
-COMPONENT = "mlinfra-component"
-"""The label of every other pod: which part's it is, by its name in the cluster."""
 FORCE = "pulumi.com/patchForce"
 """The annotation with which an `up` takes back what was changed by hand, where others own a field since
 (pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply)."""
 _DIGITS = 8
 _NO_LABEL = re.compile(r"[^A-Za-z0-9._-]")
-
-
-def physical_name(part: Part) -> str:
-    """Return the part's name in the cluster: a renamed part keeps the one that its data has."""
-    return part.renamed_from or part.name
-
-
-def name(part: Part, *pieces: str, limit: int = LIMIT) -> str:
-    """Return the name of something of a part. The namespace sets environments apart, so it is not in it."""
-    return short_name(physical_name(part), *pieces, limit=limit)
 
 
 def namespace_name(environment: Environment) -> str:

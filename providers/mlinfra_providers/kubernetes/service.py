@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.drift_monitor import DriftMonitor
+from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.model_registry import ModelRegistry
+from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
@@ -15,11 +19,15 @@ from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.kubernetes import samples
 from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, Cluster
+from mlinfra_providers.kubernetes.labelled import COMPONENT, CRON_LIMIT, REGISTRY_LIMIT, name, physical_name
 from mlinfra_providers.kubernetes.route import GATEWAY, GATEWAY_NAMESPACE, Split, path_of
 from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE
 from mlinfra_providers.kubernetes.split import Routing
-from mlinfra_providers.kubernetes.truth import look
+from mlinfra_providers.kubernetes.truth import CONTAINER, look
 from mlinfra_providers.short_names import short_name
+
+if TYPE_CHECKING:
+    from mlinfra_providers.local.layout import Layout
 
 _HTTP_PORT = 80
 
@@ -27,7 +35,9 @@ _HTTP_PORT = 80
 class KubernetesService:
     """Asks the cluster that the environment names, and Prometheus."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, repository: Path) -> None:
+        self._environment = environment
+        self._repository = repository
         namespace = environment.namespace or short_name(environment.name, "mlinfra", limit=63)
         self._cluster = Cluster(environment.context or "", namespace)
 
@@ -87,16 +97,45 @@ class KubernetesService:
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
-        """Refuse: the runtime is there, and nothing puts rows and code where a run reads them yet."""
-        _not_yet("training")
+        """Run a job as a TrainJob of its runtime, or adopt the run with the same inputs."""
+        from mlinfra_providers.kubernetes.jobs import TrainJobs
+        from mlinfra_providers.remote.training import Place, train
+
+        store = (self._environment.artifacts or "").rstrip("/")
+        # the runtime's init step brings the code from the store itself
+        place = Place(given=store, runs=f"{store}/jobs/{self._environment.name}")
+        jobs = TrainJobs(self._cluster)
+        return train(self._environment, self._repository, part, jobs, place, again=again, say=say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
-        """Refuse: the lines are in the cluster, and nothing fetches them yet."""
-        _not_yet("logs")
+        """Bring the lines of a part's pods here, and return their files; of a training job those of its runs."""
+        from mlinfra_providers.local.layout import Layout
+
+        layout, called = Layout(self._repository, self._environment.name), physical_name(part.part)
+        if isinstance(part.part, TrainingJob):
+            kept = [*(layout.runs / called).glob("*/*/log.txt")]
+            return sorted(kept, key=lambda path: path.stat().st_mtime)
+        chosen = {
+            Endpoint: (f"{ENDPOINT}={called}", CONTAINER),
+            DriftMonitor: (f"{COMPONENT}={name(part.part, 'drift', limit=CRON_LIMIT)}", "drift"),
+            ModelRegistry: (f"{COMPONENT}={name(part.part, 'registry', limit=REGISTRY_LIMIT)}", "mlflow"),
+        }.get(type(part.part))
+        if chosen is None:
+            return ()
+        pods = sorted(self._cluster.pods(chosen[0]), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return [self._bring_log(layout, called, pod["metadata"]["name"], chosen[1]) for pod in pods]
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
-        """Refuse: the CronJob runs by itself, and not on demand yet."""
-        _not_yet("measuring drift on demand")
+        """Run the drift job on one window now, beside its schedule."""
+        from mlinfra_providers.kubernetes.on_demand import measure
+
+        return measure(self._cluster, name(part.part, "drift", limit=CRON_LIMIT), window)
+
+    def _bring_log(self, layout: Layout, part: str, pod: str, container: str) -> Path:
+        path = layout.folder / "logs" / "pods" / part / f"{pod}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._cluster.log(pod, container), encoding="utf-8")
+        return path
 
     def _url(self, endpoint: str) -> str | None:
         """Return the endpoint's address at the gateway; None before the gateway has one."""

@@ -8,7 +8,8 @@ import pulumi
 
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.endpoint import Endpoint
-from mlinfra_providers.kubernetes.naming import SERVICE_LIMIT, labels, name, physical_name, place
+from mlinfra_providers.kubernetes.labelled import SERVICE_LIMIT, name, physical_name
+from mlinfra_providers.kubernetes.naming import labels, place
 from mlinfra_providers.kubernetes.series import ENDPOINT
 from mlinfra_providers.plugin_resource import PluginResource
 

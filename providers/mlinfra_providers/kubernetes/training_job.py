@@ -14,11 +14,11 @@ import pulumi_kubernetes as k8s
 
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.training_job import TrainingJob
-from mlinfra.digests import digest_json, short
 from mlinfra.durations import seconds
-from mlinfra.training import INPUT_PREFIX, OUTPUT_VARIABLE, PARAMS_VARIABLE
+from mlinfra.training import PARAMS_VARIABLE
 from mlinfra_providers.kubernetes.around import account, name_in_state
-from mlinfra_providers.kubernetes.naming import COMPONENT, TRAIN_LIMIT, label, labels, metadata, name, options, told
+from mlinfra_providers.kubernetes.labelled import COMPONENT, TRAIN_LIMIT, name
+from mlinfra_providers.kubernetes.naming import label, labels, metadata, options, told
 from mlinfra_providers.kubernetes.network import ARTIFACTS, holding, part_policy
 from mlinfra_providers.kubernetes.pods import (
     LAST_WORDS,
@@ -104,7 +104,7 @@ def _job(part: ResolvedPart, links: Links, owner: str) -> dict[str, Any]:
                 image=images.training,
                 command=["python", "-m", "mlinfra.training.launcher"],
                 args=[f"{CODE}/{job.code}"],
-                env=variables(_variables(part, links)),
+                env=variables(_variables(part)),
                 env_from=store_access(),
                 resources=resources(replace(job.compute)),
                 security_context=container_security(),
@@ -129,20 +129,11 @@ def _job(part: ResolvedPart, links: Links, owner: str) -> dict[str, Any]:
     }
 
 
-def _variables(part: ResolvedPart, links: Links) -> dict[str, str]:
-    """Return what the launcher reads; a run's own folder is set by the run, the inputs are named by their content."""
+def _variables(part: ResolvedPart) -> dict[str, str]:
+    """Return what the launcher reads of the declaration; its inputs and its own folder are told by each run."""
     job = part.part
     assert isinstance(job, TrainingJob)
-    store, specs = (links.environment.artifacts or "").rstrip("/"), job.spec()["inputs"]
-    inputs = {
-        f"{INPUT_PREFIX}{input_.upper()}": f"{store}/inputs/{short(digest_json([specs[input_], part.code]))}/{input_}"
-        for input_ in job.inputs
-    }
-    return {
-        PARAMS_VARIABLE: json.dumps(dict(job.params), sort_keys=True),
-        OUTPUT_VARIABLE: f"{store}/runs/{name(job)}",
-        **inputs,
-    }
+    return {PARAMS_VARIABLE: json.dumps(dict(job.params), sort_keys=True)}
 
 
 def _spare_nodes() -> k8s.core.v1.AffinityArgs:

@@ -7,7 +7,8 @@ import pulumi_kubernetes as k8s
 from mlinfra.adapters import Deployment, Links, ResolvedPart
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra_providers.kubernetes.around import name_in_state
-from mlinfra_providers.kubernetes.naming import SERVICE_LIMIT, metadata, name, options, physical_name
+from mlinfra_providers.kubernetes.labelled import SERVICE_LIMIT, name, physical_name
+from mlinfra_providers.kubernetes.naming import metadata, options
 from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE, selector
 
 MONITORING_API = "monitoring.coreos.com/v1"

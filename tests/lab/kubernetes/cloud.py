@@ -41,12 +41,14 @@ class Kubernetes(Cloud):
     def __init__(self) -> None:
         self._path = os.environ.get("KUBECONFIG", "")
         self._namespace = "default"
+        self._mutable = False
         self._found: Cluster | None = None
 
     def configure(self, settings: Properties) -> None:
         """Take the kubeconfig, by path, and the namespace of what names none."""
         self._path = settings.get("kubeconfig", self._path)
         self._namespace = settings.get("namespace", self._namespace)
+        self._mutable = str(settings.get("enableConfigMapMutable", "")).lower() == "true"
 
     @property
     def _cluster(self) -> Cluster:
@@ -80,7 +82,8 @@ class Kubernetes(Cloud):
 
     def replaces(self, token: str, id_: str, old: Properties, new: Properties, changed: set[str]) -> set[str]:
         """What is known to be replaced, and what the server calls immutable."""
-        found = changed & ({"apiVersion", "kind"} | REPLACED.get(new["kind"], set()))
+        fixed = set() if self._mutable and new["kind"] == "ConfigMap" else REPLACED.get(new["kind"], set())
+        found = changed & ({"apiVersion", "kind"} | fixed)
         if any(old["metadata"].get(name) != new["metadata"].get(name) for name in ("name", "namespace")):
             found.add("metadata")
         if found or has_unknown(new):

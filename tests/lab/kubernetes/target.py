@@ -28,6 +28,7 @@ from tests.lab.kubernetes.apiserver.server import running as running_server
 from tests.lab.kubernetes.client import Answered as Said
 from tests.lab.kubernetes.client import Cluster
 from tests.lab.kubernetes.cloud import CONTROLLED
+from tests.lab.kubernetes.controllers.keeping import FULL
 from tests.lab.kubernetes.controllers.world import MERGE
 from tests.lab.kubernetes.store import running as running_store
 from tests.lab.project import ROOT, install
@@ -54,7 +55,7 @@ class KubernetesTarget:
     def __init__(
         self, cluster: Cluster, ports: Mapping[str, int], store: Emulator, environment: Mapping[str, str]
     ) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._lab = httpx.Client(base_url=f"http://127.0.0.1:{ports['lab']}", timeout=SECONDS, trust_env=False)
         self._gateway = httpx.Client(base_url=f"http://127.0.0.1:{ports['gateway']}", timeout=SECONDS, trust_env=False)
         self._store = store
@@ -114,8 +115,19 @@ class KubernetesTarget:
         if fault in self.lacks:
             raise ValueError(self.lacks[fault])
         self._lab.post("/faults", json={"name": str(fault), "times": times}).raise_for_status()
-        if fault is Fault.QUOTA:
-            time.sleep(1)  # until every namespace has it
+        end = time.monotonic() + SECONDS
+        while fault is Fault.QUOTA and not self._full():
+            assert time.monotonic() < end, "the quota is not in force"
+            time.sleep(0.1)
+
+    def _full(self) -> bool:
+        """Say whether every namespace has the quota that is full, and it counts."""
+        spaces = {item["metadata"]["name"] for item in self.cluster.get("/api/v1/namespaces")["items"]}
+        quotas = [
+            item for item in self.cluster.get("/api/v1/resourcequotas")["items"] if item["metadata"]["name"] == FULL
+        ]
+        counting = {item["metadata"]["namespace"] for item in quotas if item.get("status", {}).get("hard")}
+        return {name for name in spaces if not name.startswith("kube-")} <= counting
 
     def heal(self) -> None:
         """Let no fault happen any more."""
@@ -124,7 +136,7 @@ class KubernetesTarget:
     def shift_by_hand(self, environment: str, endpoint: str, weights: Mapping[str, int]) -> None:
         """Change the weights of the route as `kubectl edit` does."""
         at = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace_of(environment)}/httproutes/{endpoint}"
-        route = self._cluster.get(at)
+        route = self.cluster.get(at)
         backends = json.loads(route["metadata"]["annotations"][_ANNOTATION])
         releases = {service: release for release, service in backends.items()}
         rules = copy.deepcopy(route["spec"]["rules"])
@@ -151,12 +163,12 @@ class KubernetesTarget:
         self._edit(at, {"spec": {"predictor": {"initContainers": taken["initContainers"], "containers": containers}}})
 
     def _edit(self, at: str, change: Any) -> None:
-        self._cluster.send("PATCH", at, change, kind=MERGE, fieldManager="kubectl-edit")
+        self.cluster.send("PATCH", at, change, kind=MERGE, fieldManager="kubectl-edit")
 
     def _service(self, environment: str, endpoint: str, release: str) -> tuple[str, Any]:
         base = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace_of(environment)}/inferenceservices"
         chosen = f"mlinfra-endpoint={endpoint},mlinfra-release={release}"
-        (found,) = self._cluster.send("GET", base, labelSelector=chosen)["items"]
+        (found,) = self.cluster.send("GET", base, labelSelector=chosen)["items"]
         return f"{base}/{found['metadata']['name']}", found
 
     def _prepare(self, port: int) -> None:
@@ -194,12 +206,12 @@ class KubernetesTarget:
             ),
         ]
         for at, body in objects:
-            self._cluster.apply(at, body)
+            self.cluster.apply(at, body)
         store = self._store.client("s3")
         for bucket in (STATE, ARTIFACTS):
             store.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         end = time.monotonic() + SECONDS
-        while "addresses" not in self._cluster.get(objects[2][0]).get("status", {}):
+        while "addresses" not in self.cluster.get(objects[2][0]).get("status", {}):
             assert time.monotonic() < end, "the gateway gets no address"
             time.sleep(0.1)
 
@@ -208,7 +220,7 @@ class KubernetesTarget:
         found = {}
         for base, plural in self._kinds():
             try:
-                listed = self._cluster.get(f"{base}/{plural}") or {"items": ()}
+                listed = self.cluster.get(f"{base}/{plural}") or {"items": ()}
             except Said:
                 continue
             kind = listed["kind"].removesuffix("List") if "kind" in listed else plural
@@ -220,12 +232,12 @@ class KubernetesTarget:
 
     def _kinds(self) -> list[tuple[str, str]]:
         if not hasattr(self, "_known"):
-            groups = self._cluster.get("/apis")["groups"]
+            groups = self.cluster.get("/apis")["groups"]
             bases = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
             self._known = [
                 (base, item["name"])
                 for base in bases
-                for item in (self._cluster.get(base) or {"resources": ()})["resources"]
+                for item in (self.cluster.get(base) or {"resources": ()})["resources"]
                 if "/" not in item["name"] and {"list", "delete"} <= set(item["verbs"]) and item["name"] not in _PASSING
             ]
         return self._known

@@ -239,7 +239,7 @@ class Kubelet:
     def _probe(self) -> None:
         """Ask every pod that says how whether it is ready."""
         with httpx.Client(timeout=2, trust_env=False) as client:
-            while not self._ending.wait(0.15):
+            while not self._ending.wait(0.3):
                 for pod in self._world.all("pods"):
                     runs = self._pods.get(pod["metadata"]["uid"])
                     if runs is None:

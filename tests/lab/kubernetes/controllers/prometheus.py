@@ -21,7 +21,7 @@ import httpx
 from tests.lab.kubernetes.controllers.kubelet import Kubelet
 from tests.lab.kubernetes.controllers.world import World
 
-INTERVAL_SECONDS = 0.5
+INTERVAL_SECONDS = 1.0
 KEPT = ("mlinfra_requests_total", "request_predict_seconds_bucket")
 LABELS = ("mlinfra-endpoint", "mlinfra-release")
 _LINE = re.compile(r"(?P<name>\w+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)")

@@ -49,7 +49,7 @@ class World:
         self.changed = threading.Event()
         self._lock = threading.Lock()
         self._known: dict[str, dict[tuple[str, str], Object]] = {plural: {} for plural in KINDS}
-        self._ending = False
+        self._asked: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     def watch(self) -> None:
         """List everything once, then follow what changes."""
@@ -96,7 +96,10 @@ class World:
 
     def patch(self, plural: str, found: Object, change: Object, part: str = "") -> None:
         """Change an object, or its `/status`, unless it says that already or is gone."""
-        if _says(found, change):
+        about = (plural, found["metadata"]["uid"], part)
+        asked = (json.dumps(change, sort_keys=True), found["metadata"]["resourceVersion"])
+        # the server may write a value in another way than it was given
+        if _says(found, change) or self._asked.get(about) == asked:
             return
         try:
             body = self.cluster.send("PATCH", self._at(plural, found) + part, change, kind=MERGE, fieldManager="lab")
@@ -104,6 +107,7 @@ class World:
             if answered.code not in (GONE, CONFLICT):
                 raise
             return
+        self._asked[about] = (asked[0], body["metadata"]["resourceVersion"])
         self._put(plural, body)
 
     def delete(self, plural: str, found: Object, grace: int | None = None) -> None:
