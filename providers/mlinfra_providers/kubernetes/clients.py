@@ -18,6 +18,7 @@ JOBS, CRON_JOBS = ("batch", "v1", "jobs"), ("batch", "v1", "cronjobs")
 """Group, version and plural of resources."""
 GONE, CONFLICT = 404, 409
 _SECONDS = 30
+Objects = list[dict[str, Any]]
 
 
 class Cluster:
@@ -32,7 +33,7 @@ class Cluster:
         found: dict[str, Any] | None = self._custom("get", kind, name, namespace=namespace or self.namespace)
         return found
 
-    def list(self, kind: tuple[str, str, str], selector: str) -> list[dict[str, Any]]:
+    def list(self, kind: tuple[str, str, str], selector: str) -> Objects:
         """Return the custom resources with some labels."""
         found = self._custom("list", kind, label_selector=selector, namespace=self.namespace)
         return list((found or {"items": []})["items"])
@@ -54,12 +55,12 @@ class Cluster:
         found: dict[str, Any] | None = self._core("AppsV1Api", "read_namespaced_deployment", name)
         return found
 
-    def pods(self, selector: str) -> list[dict[str, Any]]:
+    def pods(self, selector: str) -> Objects:
         """Return the pods with some labels that are not on their way out."""
         found = self._core("CoreV1Api", "list_namespaced_pod", label_selector=selector) or {}
         return [item for item in found.get("items") or () if "deletionTimestamp" not in item["metadata"]]
 
-    def events(self, pod: str) -> list[dict[str, Any]]:
+    def events(self, pod: str) -> Objects:
         """Return what was told of a pod."""
         found = self._core("CoreV1Api", "list_namespaced_event", field_selector=f"involvedObject.name={pod}") or {}
         return list(found.get("items") or ())

@@ -78,7 +78,7 @@ def _conditions(found: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
 
 def _run(pod: Mapping[str, Any]) -> dict[str, str]:
     """Return the digest, the image and the version of the declaration that a pod runs."""
-    server = next((item for item in pod["spec"]["containers"] if item["name"] == CONTAINER), {})
+    server: Mapping[str, Any] = next((item for item in pod["spec"]["containers"] if item["name"] == CONTAINER), {})
     settings = {item["name"]: item.get("value") or "" for item in server.get("env") or ()}
     return {
         "artifact": settings.get(DIGEST, ""),

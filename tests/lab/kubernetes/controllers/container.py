@@ -151,10 +151,11 @@ class Container:
         return self._address if text == "0.0.0.0" else text
 
     def _volume(self, name: str, inside: str) -> Path:
-        volume = next((item for item in self._pod["spec"].get("volumes") or () if item["name"] == name), {})
+        volumes: list[Object] = self._pod["spec"].get("volumes") or []
+        volume: Object = next((item for item in volumes if item["name"] == name), {})
         claim = volume.get("persistentVolumeClaim", {}).get("claimName")
         if claim:
-            folder = self._shared / self._pod["metadata"]["namespace"] / claim / inside
+            folder = self._shared / str(self._pod["metadata"]["namespace"]) / str(claim) / inside
         else:
             folder = self._folder / "volumes" / name / inside
         folder.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ class Gateway:
         return best
 
     def _chosen(self, key: str, backends: list[Object]) -> str | None:
-        weights = {item["name"]: item.get("weight", 1) for item in backends if item.get("weight", 1)}
+        weights = {str(item["name"]): int(item.get("weight", 1)) for item in backends if item.get("weight", 1)}
         total = sum(weights.values())
         if not total:
             return None

@@ -67,11 +67,12 @@ def _inference_service(world: World, service: Object) -> None:
     deployment = world.get("deployments", namespace, called) or {"status": {}}
     # old pods that answer are enough, as the Deployment has it
     ready = holds(deployment, "Available")
-    said = next((item for item in deployment["status"].get("conditions", ()) if item["type"] == "Available"), {})
+    listed: list[Object] = deployment.get("status", {}).get("conditions", [])
+    said: Object = next((item for item in listed if item["type"] == "Available"), {})
     why = ("", "") if ready else (said.get("reason", ""), said.get("message", ""))
     known = bool(said)
     url = f"http://{called}.{namespace}.svc.cluster.local"
-    listed = [
+    told = [
         condition("PredictorReady", ready if known else None, *why),
         condition("IngressReady", True if ready else None),
         condition("Ready", ready if known else None, *why),
@@ -82,7 +83,7 @@ def _inference_service(world: World, service: Object) -> None:
         "url": url,
         "address": {"url": url},
         "components": {"predictor": {"url": url}},
-        "conditions": conditions(service, listed, stamp()),
+        "conditions": conditions(service, told, stamp()),
     }
     world.patch("inferenceservices", service, {"status": status}, "/status")
 
