@@ -26,6 +26,7 @@ class Executions:
         self._train = train
         self._stop = stop
         self._made: dict[str, tuple[Thing, dict[str, Thing]]] = {}
+        self._tokens: dict[tuple[str, str], str] = {}
 
     def operations(self) -> dict[str, Callable[[Parameters], Parameters]]:
         return {
@@ -38,6 +39,9 @@ class Executions:
 
     def _start(self, asked: Parameters) -> Parameters:
         pipeline = self._store.get(PIPELINE, asked["PipelineName"])
+        known = self._tokens.get((pipeline.arn, asked.get("ClientRequestToken", "")))
+        if known in self._made:  # ClientRequestToken: an idempotent operation completes no more than once
+            return {"PipelineExecutionArn": known}
         definition = json.loads(pipeline.parameters["PipelineDefinition"])
         values = {item["Name"]: item.get("DefaultValue") for item in definition.get("Parameters", [])}
         values |= {item["Name"]: item["Value"] for item in asked.get("PipelineParameters", [])}
@@ -53,6 +57,8 @@ class Executions:
             steps[step["Name"]] = self._train({**resolved(step["Arguments"], values), "TrainingJobName": name})
         kept = {"PipelineExecutionDisplayName": asked.get("PipelineExecutionDisplayName"), "PipelineArn": pipeline.arn}
         self._made[arn] = (Thing(kept, arn), steps)
+        if token := asked.get("ClientRequestToken"):
+            self._tokens[pipeline.arn, token] = arn
         return {"PipelineExecutionArn": arn}
 
     def _find(self, arn: str) -> tuple[Thing, dict[str, Thing]]:

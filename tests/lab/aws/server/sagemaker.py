@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from moto.applicationautoscaling.models import applicationautoscaling_backends
+from moto.logs.models import logs_backends
 from moto.s3.models import s3_backends
 
 from tests.lab.aws.server.endpoints import (
@@ -74,7 +75,7 @@ class SageMaker:
         self.store = Store(region, clock)
         self._region = region
         self.fleet = Fleet(self._objects)
-        self.jobs = Jobs(self._objects, self._put)
+        self.jobs = Jobs(self._objects, self._put, self._tell)
         self._executions = Executions(self.store, self._train, self._stop_training)
         self.endpoints = Endpoints(self.store, faults, self._scaled, self.fleet, self._container)
         self.operations = dict(self._operations())
@@ -311,6 +312,15 @@ class SageMaker:
     def _put(self, uri: str, content: bytes) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         s3_backends[ACCOUNT]["aws"].put_object(bucket, key, content)
+
+    def _tell(self, stream: str, lines: list[str]) -> None:
+        """Write a job's lines to CloudWatch: the group is made with the first stream."""
+        kept, group = logs_backends[ACCOUNT][self._region], "/aws/sagemaker/TrainingJobs"
+        if group not in kept.groups:
+            kept.create_log_group(group, {})
+        kept.ensure_log_stream(group, stream)
+        now = int(time.time() * 1000)
+        kept.put_log_events(group, stream, [{"timestamp": now, "message": line or " "} for line in lines])
 
     def capture(self, endpoint: str, variant: str, asked: bytes, answered: bytes, kind: str) -> None:
         """Write down a request as data capture does, below the destination of the endpoint's configuration.

@@ -26,14 +26,20 @@ from tests.lab.aws.server.store import Parameters, Thing
 MOUNT = "/opt/ml"
 Put = Callable[[str, bytes], None]
 """Puts bytes at an S3 URI."""
+Tell = Callable[[str, list[str]], None]
+"""Writes lines to a stream of the training jobs' log group."""
+STREAM = "{}/algo-1-1700000000"
+"""docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html: `[training-job-name]/algo-[number]-[epoch]`."""
 
 
 class Job:
     """The process of one training job."""
 
-    def __init__(self, parameters: Parameters, objects: Objects, put: Put) -> None:
+    def __init__(self, parameters: Parameters, objects: Objects, put: Put, tell: Tell) -> None:
         self._parameters = parameters
         self._put = put
+        self._tell = tell
+        self._told = 0
         self._folder = Path(tempfile.mkdtemp(prefix="mlinfra-lab-training-"))
         for name in ("model", "output/data", "input/data"):
             (self._folder / name).mkdir(parents=True)
@@ -64,7 +70,18 @@ class Job:
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        running = self._process.poll() is None
+        self._tell_lines()
+        return running
+
+    def _tell_lines(self) -> None:
+        if not self._folder.exists():
+            return
+        whole = (self._folder / "log").read_bytes()
+        new = whole[self._told : whole.rfind(b"\n") + 1]
+        self._told += len(new)
+        if new:
+            self._tell(STREAM.format(self._parameters["TrainingJobName"]), new.decode(errors="replace").splitlines())
 
     def ended(self, thing: Thing) -> None:
         """Put the results where they belong, and say how it ended."""
@@ -102,9 +119,10 @@ def _packed(folder: Path) -> bytes:
 class Jobs:
     """The training jobs of a region that run as processes."""
 
-    def __init__(self, objects: Objects, put: Put) -> None:
+    def __init__(self, objects: Objects, put: Put, tell: Tell) -> None:
         self._objects = objects
         self._put = put
+        self._tell = tell
         self._running: dict[str, Job] = {}
 
     def start(self, thing: Thing) -> None:
@@ -112,7 +130,7 @@ class Jobs:
         thing.more["SecondaryStatus"] = "Training"
         if "ContainerEntrypoint" not in thing.parameters.get("AlgorithmSpecification", {}):
             return
-        job = self._running[thing.arn] = Job(thing.parameters, self._objects, self._put)
+        job = self._running[thing.arn] = Job(thing.parameters, self._objects, self._put, self._tell)
 
         def ready() -> bool:
             if job.running:
