@@ -28,6 +28,7 @@ pytestmark = pytest.mark.local
 ACCOUNT = "123456789012"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-1111-1111-1111-111111111111"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mlinfra@sha256:{'1' * 64}"
+BUCKETS = ("lab-runs-data", "lab-runs-artifacts")
 AROUND = SimpleNamespace(key=KEY, subnets=["subnet-0a1b2c3d4e5f60001"], security_groups=["sg-0a1b2c3d4e5f60001"])
 
 
@@ -54,7 +55,7 @@ class Platform:
         self.folder = repository / "stacks" / "crowds"
         self.folder.mkdir(parents=True)
         (self.folder / "sources.py").write_text(textwrap.dedent(SOURCES))
-        for bucket in ("lab-runs-data", "lab-runs-artifacts"):
+        for bucket in BUCKETS:
             where = {"LocationConstraint": REGION}
             aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
 
@@ -81,6 +82,17 @@ class Platform:
         write(PipelineName=called, PipelineDefinition=definition, RoleArn=role)
         return part
 
+    def remove(self) -> None:
+        """Leave the account as it was."""
+        api, s3 = self.aws.sagemaker, self.aws.client("s3")
+        api.delete_pipeline(PipelineName="prod-train")
+        for job in api.list_training_jobs()["TrainingJobSummaries"]:
+            api.delete_training_job(TrainingJobName=job["TrainingJobName"])
+        for bucket in BUCKETS:
+            for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
+                s3.delete_object(Bucket=bucket, Key=item["Key"])
+            s3.delete_bucket(Bucket=bucket)
+
     def executions(self) -> int:
         return len(self.aws.sagemaker.list_pipeline_executions(PipelineName="prod-train")["PipelineExecutionSummaries"])
 
@@ -95,8 +107,7 @@ def platform(empty_aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     yield made
     clients._client.cache_clear()
     clients._check_account.cache_clear()
-    made.aws.sagemaker.delete_pipeline(PipelineName="prod-train")
-    empty_aws.reset()
+    made.remove()
 
 
 def test_a_run_goes_through_the_declared_pipeline_and_is_adopted_then(platform: Platform) -> None:
