@@ -69,11 +69,21 @@ class Found:
 class Foundation(Protocol):
     """What a target needs before the first `up`."""
 
-    things: Sequence[Thing]
-    left_out: Mapping[str, str]
-    """What is not made for this environment, and why: `ci` where the repository has no host that is known."""
-    variables: Mapping[str, str]
-    """The variables of CI that name what is made, as docs/pipelines.md has them; known before anything is there."""
+    @property
+    def things(self) -> Sequence[Thing]:
+        """What must exist."""
+        ...
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """What is not made for this environment, and why: `ci` where the repository has no host that is known."""
+        ...
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables of CI that name what is made, as docs/pipelines.md has them; ids that the target chooses are
+        known once it was asked."""
+        ...
 
     def find(self) -> Mapping[str, Found]:
         """Ask the target which things are there, by key.

@@ -22,7 +22,10 @@ def _resolved(part: Part, instance: Instance | None) -> ResolvedPart:
 
 def parts(instance: Instance, job: Instance | None = None, **more: Any) -> list[ResolvedPart]:
     """Return them on these machines."""
-    compute = Compute(cpus=instance.cpus, memory_gib=instance.memory_gib)
-    endpoint = replace(SMALL[Endpoint], compute=compute, scale=Scale(min=1, max=MOST, target_rps=50))
-    training = replace(SMALL[TrainingJob], compute=compute, **more)
+    compute = Compute(cpus=int(instance.cpus), memory_gib=instance.memory_gib)
+    endpoint, training = SMALL[Endpoint], SMALL[TrainingJob]
+    assert isinstance(endpoint, Endpoint)
+    assert isinstance(training, TrainingJob)
+    endpoint = replace(endpoint, compute=compute, scale=Scale(min=1, max=MOST, target_rps=50))
+    training = replace(training, compute=compute, **more)
     return [_resolved(endpoint, instance), _resolved(training, job or instance)]

@@ -38,10 +38,10 @@ def _google(limits: Mapping[str, int], allowed: list[str] | None = None) -> Answ
     return {
         "v3/projects/acme-ml-prod:testIamPermissions": (200, {"permissions": every if allowed is None else allowed}),
         "v3/projects/acme-ml-prod": (200, {"name": "projects/42", "projectId": "acme-ml-prod"}),
+        "/keyRings/": (200, {"permissions": list(google_permissions.KEY)}),
         "locations/europe-west4": (200, {"name": "europe-west4"}),
         "b/acme-state/iam": (200, {"permissions": list(google_permissions.STATE)}),
         "b/acme-models/iam": (404, {}),
-        ":testIamPermissions": (200, {"permissions": list(google_permissions.KEY)}),
         "consumerQuotaMetrics": (200, {"metrics": metrics}),
     }
 

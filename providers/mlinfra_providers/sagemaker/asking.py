@@ -31,13 +31,19 @@ class Asking:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
+    @cached_property
+    def _session(self) -> Any:
+        """A session of its own: boto3's keeps the credentials that a process had first."""
+        import boto3
+
+        return boto3.Session()
+
     def client(self, service: str, region: str | None = None) -> Any:
         """Return a client that gives up soon, of the environment's region or of another."""
-        import boto3
         from botocore.config import Config
 
         patience = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 3})
-        return boto3.client(service, region_name=region or self._environment.region, config=patience)
+        return self._session.client(service, region_name=region or self._environment.region, config=patience)
 
     @cached_property
     def identity(self) -> dict[str, str]:

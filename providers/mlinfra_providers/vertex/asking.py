@@ -40,7 +40,7 @@ class Asking:
         from google.auth.transport.requests import AuthorizedSession
 
         try:
-            credentials, _ = google.auth.default(scopes=[_SCOPE])  # type: ignore[no-untyped-call]
+            credentials, _ = google.auth.default(scopes=[_SCOPE])
         except GoogleAuthError as error:
             raise _no_credentials(error) from error
         return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]

@@ -61,7 +61,12 @@ def _statements(self: IamResponse, arn: str) -> Iterator[Mapping[str, Any]]:
     if holder is None:
         raise _NoSuchEntity(f"The principal {arn} does not exist")
     inline = holder.policies.values()
-    attached = [item.document for item in holder.managed_policies.values()]
+    attached = [
+        version.document
+        for policy in holder.managed_policies.values()
+        for version in policy.versions
+        if version.version_id == policy.default_version_id
+    ]
     for text in [*inline, *attached]:
         document = json.loads(text) if isinstance(text, str) else text
         stated = document["Statement"]
