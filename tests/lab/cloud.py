@@ -78,6 +78,10 @@ class Cloud(ABC):
     def configure(self, settings: Properties) -> None:
         """Take the provider's own settings; nested ones have been read from JSON."""
 
+    def invoke(self, token: str, arguments: Properties) -> Properties:
+        """Answer a function of the provider. Raises Refused."""
+        raise Refused(f"the lab has no function {token!r}")
+
     @abstractmethod
     def check(self, question: Question) -> Answer:
         """Fill in generated names, and judge everything that is known; runs at preview, too."""

@@ -1,0 +1,41 @@
+"""Cloud Logging's entries of jobs: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.lab.gcp.server.answers import Answer, Asked
+
+_PAGE = 1000
+
+
+class Logs:
+    """What containers of jobs wrote, a line an entry, by the job's id."""
+
+    def __init__(self) -> None:
+        self.kept: list[dict[str, Any]] = []
+
+    def write(self, job: str, called: str, text: str) -> None:
+        """Keep the lines of a job."""
+        for line in text.splitlines():
+            self.kept.append(
+                {
+                    "logName": f"projects/lab/logs/{job}",
+                    "resource": {"type": "ml_job", "labels": {"job_id": job, "task_name": "workerpool0-0"}},
+                    "labels": {"ml.googleapis.com/display_name": called},
+                    "timestamp": datetime.now(UTC).isoformat(),
+                    "insertId": str(len(self.kept)),
+                    "textPayload": line,
+                }
+            )
+
+    def list(self, asked: Asked) -> Answer:
+        """Answer entries.list; of filters `resource.labels.job_id="…"`."""
+        body = asked.json()
+        wanted = re.search(r'resource\.labels\.job_id="([^"]+)"', body.get("filter", ""))
+        found = [item for item in self.kept if wanted and item["resource"]["labels"]["job_id"] == wanted[1]]
+        first, size = int(body.get("pageToken") or 0), int(body.get("pageSize") or _PAGE)
+        more = {"nextPageToken": str(first + size)} if len(found) > first + size else {}
+        return Answer.json({"entries": found[first : first + size], **more})
