@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 ROOT = Path(__file__).parents[3]
 PROJECT, REGION = "lab-project", "us-central1"
 STATE, ARTIFACTS = "gs://lab-state", "gs://lab-artifacts/models"
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 _ASK_SECONDS = 120.0
 
 
