@@ -114,6 +114,6 @@ def test_requests_are_throttled_and_connections_lost(empty: Emulator, endpoints:
     for fault, there in (("lost-before", "e"), ("lost-after", "g")):
         empty.fault(fault)
         wanted = vertex.Endpoint(name=NAME, display_name="g")
-        with pytest.raises(Exception, match="Connection aborted|RemoteDisconnected"):
+        with pytest.raises(Exception, match=r"Connection aborted|RemoteDisconnected"):
             endpoints.update_endpoint(endpoint=wanted, update_mask={"paths": ["display_name"]})
         assert endpoints.get_endpoint(name=NAME).display_name == there

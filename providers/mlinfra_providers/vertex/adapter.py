@@ -152,7 +152,7 @@ class Vertex:
         """Return the running side."""
         from mlinfra_providers.vertex.service import VertexService
 
-        return VertexService(environment)
+        return VertexService(environment, repository)
 
 
 def _has_aiplatform() -> bool:

@@ -1,6 +1,7 @@
 """Google's clients, for one region. They are imported when the first one is asked for.
 
-`MLINFRA_VERTEX_ENDPOINT` names another address of the API, without credentials: an emulator's.
+`MLINFRA_VERTEX_ENDPOINT` names another address of Vertex AI, Cloud Monitoring and Cloud Logging, an emulator's; Cloud
+Storage's own setting for that is `STORAGE_EMULATOR_HOST`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from mlinfra.problems import MlinfraError
 
 ENDPOINT = "MLINFRA_VERTEX_ENDPOINT"
-POLL_SECONDS = 10.0
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+POLL_SECONDS = 5.0
 LONGEST_SECONDS = 3600.0
 """How long an operation may take: a model is deployed in minutes, with many replicas in more."""
 
@@ -36,6 +38,11 @@ class Clients:
     def endpoints(self) -> Any:
         """Return the client of endpoints and what is deployed to them."""
         return _vertex("EndpointServiceClient", self._region)
+
+    @property
+    def jobs(self) -> Any:
+        """Return the client of custom jobs."""
+        return _vertex("JobServiceClient", self._region)
 
     def bucket(self, name: str) -> Any:
         """Return a bucket of Cloud Storage."""
@@ -69,6 +76,29 @@ def _storage(project: str) -> Any:
     return Client(project=project)
 
 
+def google(address: str, method: str, path: str, **request: Any) -> Any:
+    """Ask an API of Google's that has no client here, and return its answer.
+
+    Raises:
+        GoogleAPIError: it refused.
+    """
+    from google.api_core.exceptions import from_http_response
+
+    answer = _session().request(method, f"{os.environ.get(ENDPOINT, address)}{path}", **request)
+    if not answer.ok:
+        raise from_http_response(answer)  # type: ignore[no-untyped-call]
+    return answer.json()
+
+
+@cache
+def _session() -> Any:
+    from google.auth import default
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = default(scopes=[_SCOPE])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Say what Google answered as an error that a user can read.
@@ -78,6 +108,7 @@ def explained(doing: str) -> Iterator[None]:
     """
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
 
     try:
         yield
@@ -85,6 +116,10 @@ def explained(doing: str) -> Iterator[None]:
         raise MlinfraError(f"{doing}: {error}", remedy="gcloud auth application-default login") from error
     except GoogleAPIError as error:
         raise MlinfraError(f"{doing}: Google answers {getattr(error, 'message', error)}") from error
+    except RequestException as error:
+        raise MlinfraError(
+            f"{doing}: the connection to Google was lost: {error}", remedy="the same command goes on from here"
+        ) from error
 
 
 @contextmanager

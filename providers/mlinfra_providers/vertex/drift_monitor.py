@@ -61,7 +61,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         links,
         called,
         purpose="monitor",
-        container=_container(monitor, links, release, reports),
+        container=_container(monitor, links, release, reports, called),
         machine=machine_spec(machine(NEED)),
         limit=RUN_SECONDS,
         output=reports,
@@ -92,10 +92,11 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     return links.giving(part, resource=schedule)
 
 
-def _container(monitor: DriftMonitor, links: Links, release: Release, reports: str) -> dict[str, Any]:
+def _container(monitor: DriftMonitor, links: Links, release: Release, reports: str, called: str) -> dict[str, Any]:
     images = links.environment.images
     assert images is not None
     settings = {
+        "MLINFRA_DRIFT_MONITOR": called,
         "MLINFRA_DRIFT_RELEASE": release.short,
         "MLINFRA_DRIFT_ENDPOINT": links.of(monitor.endpoint)["name"],
         "MLINFRA_DRIFT_CAPTURED": f"bq://{capture_table(monitor.endpoint, links)}",

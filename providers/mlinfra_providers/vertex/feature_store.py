@@ -95,7 +95,8 @@ def _table(part: ResolvedPart, links: Links, table_id: str, labels: dict[str, st
         table_id=table_id,
         project=links.environment.account,
         description=_source(part, store),
-        deletion_protection=True,
+        # the engine's own guards it; the provider's could not be taken off and the table replaced in one `up`
+        deletion_protection=False,
         schema=json.dumps(fields),
         time_partitioning=gcp.bigquery.TableTimePartitioningArgs(type="DAY", field=store.event_time),
         clusterings=[store.entity.name],

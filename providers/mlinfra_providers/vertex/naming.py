@@ -23,7 +23,7 @@ FEATURE_LIMIT = 60
 ACCOUNT_LIMIT = 30
 """Of the name of a service account, which is part of its address."""
 ROLE_LIMIT = 64
-_ENDPOINT_DIGITS = 10
+_DIGITS = 9
 
 
 def physical_name(part: Part) -> str:
@@ -37,9 +37,9 @@ def name(environment: str, part: Part, *pieces: str, limit: int = NAME_LIMIT, se
 
 
 def number(*pieces: str) -> str:
-    """Return ten digits, none of them a zero in front: ids of endpoints and deployed models have no letters."""
+    """Return nine digits, none of them a zero in front: so many an endpoint's id may have, and a deployed model's."""
     whole = int(hashlib.sha256("\0".join(pieces).encode()).hexdigest(), 16)
-    lowest = 10 ** (_ENDPOINT_DIGITS - 1)
+    lowest = 10 ** (_DIGITS - 1)
     return str(lowest + whole % (9 * lowest))
 
 

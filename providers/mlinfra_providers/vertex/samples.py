@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from mlinfra.problems import MlinfraError
 from mlinfra.rollout.samples import NoData, ReleaseSamples, Samples
-from mlinfra_providers.vertex.clients import explained
+from mlinfra_providers.vertex.clients import explained, google
 from mlinfra_providers.vertex.watching import of_endpoint
 
-_ADDRESS = "https://monitoring.googleapis.com/v3"
-_SCOPE = "https://www.googleapis.com/auth/monitoring.read"
+_ADDRESS = "https://monitoring.googleapis.com"
 _SHORTEST_SECONDS = 60
 _PERCENTILES = {"p50_ms": "ALIGN_PERCENTILE_50", "p95_ms": "ALIGN_PERCENTILE_95", "p99_ms": "ALIGN_PERCENTILE_99"}
-_OK = 200
 
 
 def samples(
@@ -27,15 +23,14 @@ def samples(
 ) -> Samples | NoData:
     """Return what was measured, with one number for the whole window; `deployed` is the id of each release."""
     with explained(f"reading the metrics of {endpoint}"):
-        session = _session()
-        measured = {release: _of(session, project, endpoint, id_, since, until) for release, id_ in deployed.items()}
+        measured = {release: _of(project, endpoint, id_, since, until) for release, id_ in deployed.items()}
     return Samples(since, until, measured)
 
 
-def _of(session: Any, project: str, endpoint: str, id_: str, since: datetime, until: datetime) -> ReleaseSamples:
+def _of(project: str, endpoint: str, id_: str, since: datetime, until: datetime) -> ReleaseSamples:
     def ask(metric: str, aligner: str, reducer: str = "REDUCE_SUM", condition: str = "") -> float | None:
         filter_ = f'{of_endpoint(metric, endpoint)} AND metric.label.deployed_model_id="{id_}"{condition}'
-        return _number(session, project, filter_, aligner, reducer, since, until)
+        return _number(project, filter_, aligner, reducer, since, until)
 
     failed = ' AND metric.label.response_code=monitoring.regex.full_match("5..")'
     latencies = {name: ask("prediction_latencies", aligner, "REDUCE_MAX") for name, aligner in _PERCENTILES.items()}
@@ -47,17 +42,13 @@ def _of(session: Any, project: str, endpoint: str, id_: str, since: datetime, un
     )
 
 
-def _number(
-    session: Any, project: str, filter_: str, aligner: str, reducer: str, since: datetime, until: datetime
-) -> float | None:
-    """Return one number for a window, or None where nothing was measured.
-
-    Raises:
-        MlinfraError: Cloud Monitoring refused.
-    """
+def _number(project: str, filter_: str, aligner: str, reducer: str, since: datetime, until: datetime) -> float | None:
+    """Return one number for a window, or None where nothing was measured."""
     period = max(_SHORTEST_SECONDS, -int(-(until - since).total_seconds() // _SHORTEST_SECONDS) * _SHORTEST_SECONDS)
-    answer = session.get(
-        f"{_ADDRESS}/projects/{project}/timeSeries",
+    answer = google(
+        _ADDRESS,
+        "GET",
+        f"/v3/projects/{project}/timeSeries",
         params={
             "filter": filter_,
             "interval.startTime": since.astimezone(UTC).isoformat(),
@@ -67,18 +58,8 @@ def _number(
             "aggregation.crossSeriesReducer": reducer,
         },
     )
-    if answer.status_code != _OK:
-        raise MlinfraError(f"Cloud Monitoring answers {answer.status_code}: {answer.text[:200]}")
-    values = [point["value"] for series in answer.json().get("timeSeries", ()) for point in series["points"]]
+    values = [point["value"] for series in answer.get("timeSeries", ()) for point in series["points"]]
     numbers = [float(value.get("doubleValue", value.get("int64Value", 0))) for value in values]
     if not numbers:
         return None
     return sum(numbers) if reducer == "REDUCE_SUM" else max(numbers)
-
-
-def _session() -> Any:
-    from google.auth import default
-    from google.auth.transport.requests import AuthorizedSession
-
-    credentials, _ = default(scopes=[_SCOPE])
-    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]

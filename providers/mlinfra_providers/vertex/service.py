@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
+from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.vertex import samples
 from mlinfra_providers.vertex.clients import Clients, explained, found
 from mlinfra_providers.vertex.naming import endpoint_id, location, physical_name
 from mlinfra_providers.vertex.split import InForce, Split, newest
 from mlinfra_providers.vertex.storage import bucket_name
 from mlinfra_providers.vertex.traffic import record_key
+from mlinfra_providers.vertex.training_job import given_uri, runs_uri
 
 _DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
 
@@ -26,8 +29,9 @@ _DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
 class VertexService:
     """Asks Vertex AI, Cloud Monitoring and the environment's bucket."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, repository: Path) -> None:
         self._environment = environment
+        self._repository = repository
         self._clients = Clients(environment.account or "", environment.region or "")
 
     def observe(self, endpoint: str) -> Serving:
@@ -85,12 +89,21 @@ class VertexService:
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
-        """Refuse: the definition is there, and nothing puts rows and code where it reads them yet."""
-        _not_yet("training")
+        """Run a job as a custom job, or adopt the finished run with the same inputs."""
+        from mlinfra_providers.remote.training import Place, train
+        from mlinfra_providers.vertex.jobs import CustomJobs
+
+        environment = self._environment
+        place = Place(given_uri(environment), runs_uri(environment, part))
+        jobs = CustomJobs(environment, self._clients)
+        return train(environment, self._repository, part, jobs, place, again=again, say=say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
-        """Refuse: the lines are in Cloud Logging, and nothing fetches them yet."""
-        _not_yet("logs")
+        """Return the logs of the runs that were waited for here, oldest first; an endpoint's are in Cloud Logging."""
+        if not isinstance(part.part, TrainingJob):
+            _not_yet("logs of an endpoint")
+        runs = Layout(self._repository, self._environment.name).run(physical_name(part.part))
+        return sorted(runs.glob("*/*/log.txt"), key=lambda path: path.stat().st_mtime)
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
         """Refuse: the schedule runs by itself, and not on demand yet."""

@@ -84,46 +84,34 @@ class Split:
         if missing := sorted(release for release, weight in weights.items() if weight and release not in ids):
             raise MlinfraError(f"{self._endpoint}: not deployed: {', '.join(missing)}", remedy="mlinfra up deploys it")
         self._remember(Remembered(generation, weights, rollout, url or now.remembered.url, now.remembered.version))
-        self._write(now.endpoint, {ids[release]: weight for release, weight in weights.items() if weight})
+        write(
+            self._clients.endpoints,
+            now.endpoint,
+            {ids[release]: weight for release, weight in weights.items() if weight},
+        )
 
     def keep(self) -> None:
         """Give each release that was deployed anew the share that it has where it was deployed before."""
         now = self._there()
         ids = newest(now.endpoint)
-        self._write(now.endpoint, {ids[release]: weight for release, weight in now.weights.items() if weight})
+        write(
+            self._clients.endpoints,
+            now.endpoint,
+            {ids[release]: weight for release, weight in now.weights.items() if weight},
+        )
 
     def forget(self) -> None:
         """Remove what is remembered, and send nobody any requests: what has a share cannot be undeployed."""
         with explained(f"removing {self._record}"):
             found(self._clients.bucket(self._bucket).blob(self._record).delete)
         if (now := self.observe()) is not None:
-            self._write(now.endpoint, {})
+            write(self._clients.endpoints, now.endpoint, {})
 
     def _there(self) -> InForce:
         now = self.observe()
         if now is None:
             raise MlinfraError(f"there is no endpoint {self._endpoint}", remedy="mlinfra plan --refresh, then up")
         return now
-
-    def _write(self, endpoint: Any, split: Mapping[str, int]) -> None:
-        """Write the split, unless it is so.
-
-        Raises:
-            MlinfraError: Google refused, or somebody changed the endpoint since it was read.
-        """
-        if {id_: weight for id_, weight in endpoint.traffic_split.items() if weight} == split:
-            return
-        from google.cloud.aiplatform_v1 import Endpoint, UpdateEndpointRequest
-
-        wanted = Endpoint(name=self._endpoint, display_name=endpoint.display_name, etag=endpoint.etag)
-        wanted.traffic_split = dict(split)
-        with explained(f"shifting {self._endpoint}"):
-            after = self._clients.endpoints.update_endpoint(
-                request=UpdateEndpointRequest(endpoint=wanted, update_mask={"paths": ["traffic_split"]})
-            )
-        taken = {id_: weight for id_, weight in after.traffic_split.items() if weight}
-        if taken != split:
-            raise MlinfraError(f"{self._endpoint}: Vertex AI did not take the split; in force is {taken}")
 
     def _remember(self, wish: Remembered) -> None:
         from google.api_core.exceptions import PreconditionFailed
@@ -146,6 +134,40 @@ class Split:
                 raise Refused(
                     f"{self._endpoint}: somebody else shifted at the same time", remedy="look at mlinfra status"
                 ) from error
+
+
+def write(api: Any, endpoint: Any, split: Mapping[str, int]) -> None:
+    """Write the split of an endpoint that was read, unless it is so.
+
+    Raises:
+        MlinfraError: Google refused, or somebody changed the endpoint since it was read.
+    """
+    if {id_: weight for id_, weight in endpoint.traffic_split.items() if weight} == split:
+        return
+    from google.cloud.aiplatform_v1 import Endpoint, UpdateEndpointRequest
+
+    wanted = Endpoint(name=endpoint.name, display_name=endpoint.display_name, etag=endpoint.etag)
+    wanted.traffic_split = dict(split)
+    with explained(f"shifting {endpoint.name}"):
+        after = api.update_endpoint(
+            request=UpdateEndpointRequest(endpoint=wanted, update_mask={"paths": ["traffic_split"]})
+        )
+    taken = {id_: weight for id_, weight in after.traffic_split.items() if weight}
+    if taken != split:
+        raise MlinfraError(f"{endpoint.name}: Vertex AI did not take the split; in force is {taken}")
+
+
+def hand_over(api: Any, endpoint: str, old: str, new: str) -> None:
+    """Give the share of one deployed model to another one.
+
+    Raises:
+        MlinfraError: Google refused.
+    """
+    there = api.get_endpoint(name=endpoint)
+    shares = {id_: weight for id_, weight in there.traffic_split.items() if weight}
+    if old in shares:
+        shares[new] = shares.get(new, 0) + shares.pop(old)
+        write(api, there, shares)
 
 
 def newest(endpoint: Any) -> dict[str, str]:

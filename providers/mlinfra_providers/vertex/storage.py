@@ -25,6 +25,11 @@ def data_uri(environment: Environment, *steps: str) -> str:
     return "/".join([f"gs://{bucket_name(environment)}", environment.name, *steps])
 
 
+def job_record(environment: Environment, called: str) -> str:
+    """Return the object of the bucket that holds the definition of a job."""
+    return f"{environment.name}/jobs/{called}.json"
+
+
 def tree_uri(environment: Environment, digest: str) -> str:
     """Return where the artifact store keeps a tree: `gs://…/trees/<digits>` (mlinfra.artifacts)."""
     return f"{(environment.artifacts or '').rstrip('/')}/trees/{digest.removeprefix('sha256:')}"

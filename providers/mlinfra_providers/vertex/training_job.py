@@ -11,15 +11,15 @@ from typing import Any
 
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.training_job import TrainingJob
-from mlinfra.digests import digest_json, short
 from mlinfra.durations import seconds
+from mlinfra.environment import Environment
 from mlinfra.training import PARAMS_VARIABLE
 from mlinfra_providers.plugin_resource import PluginResource
 from mlinfra_providers.tags import as_labels, tags_of
 from mlinfra_providers.vertex.machines import machine_spec
 from mlinfra_providers.vertex.naming import account_email, name, place, plugin_options
 from mlinfra_providers.vertex.roles import account
-from mlinfra_providers.vertex.storage import bucket_name, data_uri, mounted, tree_uri
+from mlinfra_providers.vertex.storage import bucket_name, data_uri, job_record
 
 RUN = "RUN"
 """What stands in the definition for the digest that names a run."""
@@ -31,18 +31,15 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     job = part.part
     assert isinstance(job, TrainingJob)
     environment, around = links.environment, links.around
-    inputs = _inputs(part, links)
-    runs = data_uri(environment, "runs", name(environment.name, job))
-    granted = account(
-        part, links, "training", reads=[tree_uri(environment, part.code), *inputs.values()], writes=[runs]
-    )
+    runs = runs_uri(environment, part)
+    granted = account(part, links, "training", reads=[given_uri(environment)], writes=[runs])
     called = name(environment.name, job)
     definition = custom_job(
         part,
         links,
         called,
         purpose="training",
-        container=_container(part, links, inputs),
+        container=_container(part, links),
         machine=machine_spec(part.instance) if part.instance else {},
         limit=seconds(job.max_runtime),
         output=f"{runs}/{RUN}",
@@ -54,7 +51,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         {
             **place(links),
             "bucket": bucket_name(environment),
-            "record": f"{environment.name}/jobs/{called}.json",
+            "record": job_record(environment, called),
             "declared": {
                 **job.spec(), "folder": part.folder, "codeDigest": part.code, "owner": part.owner,
             },
@@ -99,25 +96,24 @@ def custom_job(
     }
 
 
-def _container(part: ResolvedPart, links: Links, inputs: Mapping[str, str]) -> dict[str, Any]:
+def given_uri(environment: Environment) -> str:
+    """Return where jobs find code and rows, as trees named by their content."""
+    return data_uri(environment, "given")
+
+
+def runs_uri(environment: Environment, part: ResolvedPart) -> str:
+    """Return where a job's runs leave what they make, a folder a run."""
+    return data_uri(environment, "runs", name(environment.name, part.part))
+
+
+def _container(part: ResolvedPart, links: Links) -> dict[str, Any]:
+    """Return the container. A run adds where its own code and rows are: the launcher fetches them (jobs.py)."""
     job, images = part.part, links.environment.images
     assert isinstance(job, TrainingJob)
     assert images is not None
-    given = [f"--input={input_}={mounted(uri)}" for input_, uri in inputs.items()]
     return {
         "imageUri": images.training,
         "command": ["python", "-m", "mlinfra.training.launcher"],
-        "args": [*given, f"{mounted(tree_uri(links.environment, part.code))}/{job.code}"],
+        "args": [job.code],
         "env": [{"name": PARAMS_VARIABLE, "value": json.dumps(dict(job.params), sort_keys=True)}],
-    }
-
-
-def _inputs(part: ResolvedPart, links: Links) -> Mapping[str, str]:
-    """Return where each input's rows are put before a run: named by what they are made of."""
-    job = part.part
-    assert isinstance(job, TrainingJob)
-    specs = job.spec()["inputs"]
-    return {
-        input_: data_uri(links.environment, "inputs", short(digest_json([specs[input_], part.code])), input_)
-        for input_ in job.inputs
     }

@@ -119,7 +119,7 @@ def _free_port() -> int:
 
 
 def _account(url: str) -> dict[str, str]:
-    """Return the key of a service account, which the lab's own address takes: Google's clients find it by themselves."""
+    """Return the key of a service account, which Google's clients find by themselves; the lab takes it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return {

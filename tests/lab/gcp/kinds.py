@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlinfra.digests import digest_json
 from tests.lab.arguments import Arguments, arguments
 from tests.lab.cloud import Refused
 from tests.lab.gcp.server.models import NUMBER
@@ -61,7 +62,7 @@ def _filled(text: str, inputs: Properties, chosen: str) -> str:
     def value(found: re.Match[str]) -> str:
         name = found[1]
         given: Any = {"_": chosen, "number": NUMBER}.get(name, inputs.get(name, ""))
-        return str(given if not isinstance(given, dict) else sorted(given.items()))
+        return digest_json(given)[-12:] if isinstance(given, dict) else str(given)
 
     return re.sub(r"\{(\w+)\}", value, text)
 

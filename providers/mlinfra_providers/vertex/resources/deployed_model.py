@@ -5,13 +5,14 @@ It never writes the split: a new one has no share until Traffic gives it one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, ClassVar
 
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.handler import Found, Handler, Properties
-from mlinfra_providers.vertex.clients import clients, explained, finished, found, gone_is_fine
+from mlinfra_providers.vertex.clients import LONGEST_SECONDS, clients, explained, finished, found, gone_is_fine, wait
+from mlinfra_providers.vertex.split import hand_over
 
 _SCALE = ("minReplicaCount", "maxReplicaCount", "autoscalingMetricSpecs")
 
@@ -27,21 +28,26 @@ class DeployedModel(Handler):
     )
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
-        """Deploy it, or find it deployed."""
-        from google.api_core.exceptions import AlreadyExists
+        """Deploy it, or find it deployed. One that a killed run has begun is waited for: it ends, or is begun again.
+
+        Raises:
+            MlinfraError: it is not there in time, or Google refused.
+        """
+        from google.api_core.exceptions import Conflict
 
         api = clients(inputs).endpoints
+        patience = time.monotonic() + LONGEST_SECONDS
         with explained(f"deploying release {inputs['release']}"):
-            if _find(api, inputs) is None:
-                # a run that was killed may have begun it; whether it is there is read now
-                with suppress(AlreadyExists):
+            while (there := _find(api, inputs)) is None:
+                if time.monotonic() > patience:
+                    raise MlinfraError(
+                        f"release {inputs['release']} is not deployed to {endpoint_name(inputs)}",
+                        remedy="mlinfra up tries again; the endpoint's log says more",
+                    )
+                try:
                     finished(api.deploy_model(request=request(inputs)))
-            there = _find(api, inputs)
-        if there is None:
-            raise MlinfraError(
-                f"release {inputs['release']} is not deployed to {endpoint_name(inputs)}",
-                remedy="mlinfra up tries again; the endpoint's log says more",
-            )
+                except Conflict:  # AlreadyExists, which is a plain 409 over REST
+                    wait()
         return inputs["deployedModelId"], _outputs(there)
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
@@ -50,18 +56,22 @@ class DeployedModel(Handler):
             there = _find(clients(inputs).endpoints, inputs)
         if there is None:
             return None
-        seen = {"release": there.display_name, "serviceAccount": there.service_account, "model": there.model}
+        seen = {"release": there.display_name, "serviceAccount": there.service_account}
+        seen["model"] = inputs["model"] if _same_model(there, inputs) else there.model
         version = {"modelVersionId": there.model_version_id}
         return Found({**inputs, **seen, **version, "dedicatedResources": _resources(there, inputs)}, _outputs(there))
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
-        """Change bounds and autoscaling.
+        """Change bounds and autoscaling; put the version back that belongs here, if another one was deployed by hand.
 
         Raises:
             MlinfraError: Google refused.
         """
         api = clients(new).endpoints
         with explained(f"changing release {new['release']}"):
+            there = _find(api, new)
+            if not _same_model(there, new) or there.model_version_id != new["modelVersionId"]:
+                _put_back(api, new)
             finished(api.mutate_deployed_model(request=mutation(new)))
             return _outputs(_find(api, new))
 
@@ -71,8 +81,6 @@ class DeployedModel(Handler):
         Raises:
             MlinfraError: it has a share of the requests.
         """
-        from google.cloud.aiplatform_v1 import UndeployModelRequest
-
         api = clients(inputs).endpoints
         with explained(f"undeploying release {inputs['release']}"), gone_is_fine():
             there = found(api.get_endpoint, name=endpoint_name(inputs))
@@ -83,13 +91,24 @@ class DeployedModel(Handler):
                     f"release {inputs['release']} serves {share} % of {endpoint_name(inputs)}",
                     remedy=f"name it as previous in environments/{inputs['environment']}.lock.yaml, or shift first",
                 )
-            finished(
-                api.undeploy_model(
-                    request=UndeployModelRequest(
-                        endpoint=endpoint_name(inputs), deployed_model_id=inputs["deployedModelId"]
-                    )
-                )
-            )
+            finished(api.undeploy_model(request=_undeployment(inputs, inputs["deployedModelId"])))
+
+
+def _same_model(there: Any, inputs: Properties) -> bool:
+    """Say whether it is the declared model: Google's answers have the project's number in place of its id."""
+    return str(there.model).rpartition("/models/")[2] == str(inputs["model"]).rpartition("/models/")[2]
+
+
+def _put_back(api: Any, inputs: Properties) -> None:
+    """Deploy the declared version under its id, where another one has it: one that stands in takes its requests."""
+    from mlinfra_providers.vertex.naming import number
+
+    standing_in = number(inputs["deployedModelId"], "stands in")
+    for wrong, right in ((inputs["deployedModelId"], standing_in), (standing_in, inputs["deployedModelId"])):
+        if _find(api, {**inputs, "deployedModelId": right}) is None:
+            finished(api.deploy_model(request=request({**inputs, "deployedModelId": right})))
+        hand_over(api, endpoint_name(inputs), wrong, right)
+        finished(api.undeploy_model(request=_undeployment(inputs, wrong)))
 
 
 def endpoint_name(inputs: Properties) -> str:
@@ -110,6 +129,12 @@ def request(inputs: Properties) -> Any:
         dedicated_resources=_dedicated(inputs["dedicatedResources"]),
     )
     return aiplatform_v1.DeployModelRequest(endpoint=endpoint_name(inputs), deployed_model=model)
+
+
+def _undeployment(inputs: Properties, id_: str) -> Any:
+    from google.cloud.aiplatform_v1 import UndeployModelRequest
+
+    return UndeployModelRequest(endpoint=endpoint_name(inputs), deployed_model_id=id_)
 
 
 def mutation(inputs: Properties) -> Any:

@@ -68,9 +68,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer.body)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _do
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _do  # noqa: N815  names of the library
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name of the library
+    def log_message(self, format: str, *args: Any) -> None:
         if os.environ.get("LAB_TRACE"):
             sys.stderr.write(f"{format % args}\n")
 

@@ -2,8 +2,8 @@
 
 Sources, in the comments of the protobufs (google.cloud.aiplatform_v1.types) unless said otherwise:
 - CreateEndpointRequest: `endpoint_id` is [a-z0-9-] up to 63 after a letter, or up to 9 digits without leading zeros.
-- Endpoint: the `traffic_split` sums to 100, or is empty: then no requests are taken; `etag` makes an update conditional.
-- DeployModelRequest: without a `traffic_split` that of the endpoint is not updated; "0" in it is what is being deployed.
+- Endpoint: the `traffic_split` sums to 100, or is empty: no requests are taken; `etag` makes updates conditional.
+- DeployModelRequest: without a `traffic_split` the endpoint's is not updated; "0" in it is what is being deployed.
 - DeployedModel: an `id` of 1 to 10 digits may be chosen.
 - UndeployModelRequest: taken only if it has no traffic, or if the request's own split takes it away; after the last one
   the split is empty.
@@ -40,9 +40,7 @@ _UPDATED = frozenset(
     {"display_name", "description", "labels", "traffic_split", "predict_request_response_logging_config",
      "client_connection_config"}
 )  # fmt: skip
-_MUTATED = frozenset(
-    {"min_replica_count", "max_replica_count", "required_replica_count", "autoscaling_metric_specs"}
-)
+_MUTATED = frozenset({"min_replica_count", "max_replica_count", "required_replica_count", "autoscaling_metric_specs"})
 _WHOLE = 100
 
 
@@ -107,7 +105,9 @@ class Endpoints:
         """DeleteEndpoint."""
         there = self.find(request.name)
         if there.deployed_models:
-            raise Failed("FAILED_PRECONDITION", f"Endpoint {there.name} has deployed or being-deployed DeployedModel(s)")
+            raise Failed(
+                "FAILED_PRECONDITION", f"Endpoint {there.name} has deployed or being-deployed DeployedModel(s)"
+            )
 
         def finish() -> dict[str, Any]:
             self.kept.pop(there.name, None)
@@ -300,9 +300,7 @@ def _server(model: Any, deployed: Any) -> Server:
     container = model.container_spec
     variables = {entry.name: entry.value for entry in container.env}
     variables |= {"AIP_STORAGE_URI": model.artifact_uri, "AIP_DEPLOYED_MODEL_ID": deployed.id, "AIP_MODE": "PREDICTION"}
-    return Server(
-        variables, health=container.health_route or "/health", predict=container.predict_route or "/predict"
-    )
+    return Server(variables, health=container.health_route or "/health", predict=container.predict_route or "/predict")
 
 
 def _passed(asked: Asked) -> dict[str, str]:

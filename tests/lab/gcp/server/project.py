@@ -149,23 +149,16 @@ class Project:
         return Answer.json({})
 
     def there(self) -> list[str]:
-        """Return everything that did not come with the project, as `kind name`."""
+        """Return everything that did not come with the project, as `kind name`.
+
+        What is in a bucket is the bucket's, versions are their model's, and runs that ended are history.
+        """
         found = [f"{kind.rpartition(':')[2]} {id_}" for kind, id_ in self.things.kept]
-        found += [f"Endpoint {name}" for name in self.endpoints.kept]
+        found += [f"Endpoint {name.rpartition('/')[2]}" for name in self.endpoints.kept]
         found += [
-            f"DeployedModel {name}/{item.id}"
-            for name, endpoint in self.endpoints.kept.items()
-            for item in endpoint.deployed_models
+            f"DeployedModel {item.id}" for endpoint in self.endpoints.kept.values() for item in endpoint.deployed_models
         ]
-        found += [f"Model {name}" for name in self.models.kept]
-        found += [f"CustomJob {name}" for name in self.jobs.kept]
-        found += [
-            f"Object gs://{bucket}/{name}"
-            for bucket, objects in self.storage.objects.items()
-            if bucket not in GIVEN_BUCKETS
-            for name in objects
-        ]
-        return sorted(found)
+        return sorted([*found, *(f"Model {name.rpartition('/')[2]}" for name in self.models.kept)])
 
     def close(self) -> None:
         """End every process."""

@@ -54,7 +54,9 @@ class Server:
 
     def answer(self, body: bytes, type_: str, headers: Mapping[str, str]) -> httpx.Response:
         """Let the container answer. Raises httpx.TransportError."""
-        return self._client.post(f"{self._url}{self._predict}", content=body, headers={**headers, "content-type": type_})
+        return self._client.post(
+            f"{self._url}{self._predict}", content=body, headers={**headers, "content-type": type_}
+        )
 
     def log(self) -> str:
         path = self._folder / "log"
