@@ -42,8 +42,17 @@ def _kubernetes() -> Iterator[Mapping[str, str]]:
         yield target.environment
 
 
+@contextmanager
+def _vertex() -> Iterator[Mapping[str, str]]:
+    from tests.lab.gcp.emulator import running
+
+    with running() as emulator:
+        yield emulator.environment
+
+
 TARGETS: dict[str, Callable[[], AbstractContextManager[Mapping[str, str]]]] = {
     "sagemaker": _sagemaker,
+    "vertex": _vertex,
     "kubernetes": _kubernetes,
 }
 

@@ -51,7 +51,7 @@ def endpoints(empty: Emulator) -> Any:
 
 
 def test_a_bucket_keeps_what_both_clients_write(empty: Emulator) -> None:
-    bucket = Client(project=PROJECT).bucket("lab-artifacts")
+    bucket = Client(project=PROJECT, client_options={"api_endpoint": empty.url}).bucket("lab-artifacts")
     bucket.blob("a/b c.json").upload_from_string("one", content_type="application/json", if_generation_match=0)
     with pytest.raises(exceptions.PreconditionFailed):
         bucket.blob("a/b c.json").upload_from_string("two", if_generation_match=0)

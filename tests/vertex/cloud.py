@@ -59,6 +59,8 @@ class Cloud:
         self.calls: list[str] = []
         self.lost_after: str | None = None
         """The call whose answer is lost after the work was done."""
+        self.deploying: Any = None
+        """A deployment that a killed run began."""
 
     @property
     def models(self) -> Cloud:
@@ -86,7 +88,8 @@ class Cloud:
     def deploy_model(self, request: Any) -> Done:
         assert isinstance(request, vertex.DeployModelRequest)
         endpoint = self.kept[request.endpoint]
-        if request.deployed_model.id in [item.id for item in endpoint.deployed_models]:
+        begun = self.deploying is not None and self.deploying.deployed_model.id == request.deployed_model.id
+        if begun or request.deployed_model.id in [item.id for item in endpoint.deployed_models]:
             raise exceptions.AlreadyExists(request.deployed_model.id)
         model: Any = vertex.DeployedModel(request.deployed_model)
         model.model, _, model.model_version_id = model.model.partition("@")
@@ -95,6 +98,11 @@ class Cloud:
         model.private_endpoints.service_attachment = "projects/x/regions/y/serviceAttachments/z"
         endpoint.deployed_models.append(model)
         return self._done("deploy_model", endpoint)
+
+    def time_passes(self) -> None:
+        """End the deployment that was begun."""
+        request, self.deploying = self.deploying, None
+        self.deploy_model(request)
 
     def undeploy_model(self, request: Any) -> Done:
         endpoint = self.kept[request.endpoint]

@@ -100,7 +100,7 @@ def traffic(*releases: str, ids: dict[str, str] = IDS, **changes: Any) -> dict[s
 
 def service() -> VertexService:
     written = {"target": "vertex", "stacks": ["a"], "account": "acme-ml", "region": "us-central1", "bucket": "data"}
-    return VertexService(Environment.model_validate({"name": "prod", **written}))
+    return VertexService(Environment.model_validate({"name": "prod", **written}), HERE)
 
 
 def read(handler: Any, id_: str, inputs: dict[str, Any]) -> Found:
@@ -158,6 +158,34 @@ def test_deploying_twice_finds_it_done(cloud: Cloud) -> None:
         DeployedModel(HERE).create(deployed())
     DeployedModel(HERE).create(deployed())
     assert cloud.calls == ["deploy_model"]
+
+
+def test_a_deployment_that_a_killed_run_began_is_waited_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.deploying = request_of = deployed_model.request(deployed())
+    monkeypatch.setattr("mlinfra_providers.vertex.resources.deployed_model.wait", cloud.time_passes)
+    DeployedModel(HERE).create(deployed())
+    assert [item.id for item in cloud.kept[NAME].deployed_models] == [request_of.deployed_model.id]
+    assert cloud.calls == ["deploy_model"]
+
+
+def test_a_version_deployed_by_hand_is_put_back_without_a_moment_of_nobody(cloud: Cloud) -> None:
+    both()
+    service().shift("api", {"v2": 30, "v1": 70}, 2)
+    wrong = next(item for item in cloud.kept[NAME].deployed_models if item.id == IDS["v2"])
+    wrong.model_version_id = "1"
+    found = read(DeployedModel(HERE), IDS["v2"], deployed("v2"))
+    assert DeployedModel(HERE).differs(deployed("v2"), found.inputs) == {"modelVersionId"}
+    DeployedModel(HERE).update(IDS["v2"], deployed("v2"), deployed("v2"))
+    assert read(DeployedModel(HERE), IDS["v2"], deployed("v2")).inputs == deployed("v2")
+    assert split(cloud) == {IDS["v2"]: 30, IDS["v1"]: 70}
+    assert len(cloud.kept[NAME].deployed_models) == 2
+
+
+def test_a_model_is_the_same_by_the_projects_number(cloud: Cloud) -> None:
+    both()
+    for item in cloud.kept[NAME].deployed_models:
+        item.model = item.model.replace("acme-ml", "4711")
+    assert read(DeployedModel(HERE), IDS["v1"], deployed("v1")).inputs == deployed("v1")
 
 
 def test_replicas_change_in_place(cloud: Cloud) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlinfra_providers.vertex.service import VertexService
 
 _PACKAGE = "mlinfra:vertex:"
-_JOB = ("code", "inputs", "params", "compute", "spot", "max_runtime", "accept")
 
 
 def _images(digit: str) -> dict[str, str]:
@@ -46,14 +45,8 @@ class Vertex:
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the table; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows go online; nothing writes them yet",
-        **dict.fromkeys(
-            (f"TrainingJob.{field}" for field in _JOB),
-            "is in the definition, which mlinfra train does not start yet: train elsewhere and promote",
-        ),
         "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
-        "DriftMonitor.every": "is the schedule of a job; the image has no program yet that reads Vertex AI's captures",
-        "DriftMonitor.thresholds": "is told to that job",
-        "DriftMonitor.on_drift": "is told to that job and its alarm",
+        "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {

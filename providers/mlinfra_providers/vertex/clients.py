@@ -16,6 +16,7 @@ from typing import Any
 from mlinfra.problems import MlinfraError
 
 ENDPOINT = "MLINFRA_VERTEX_ENDPOINT"
+_STORAGE_EMULATOR = "STORAGE_EMULATOR_HOST"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 POLL_SECONDS = 5.0
 LONGEST_SECONDS = 3600.0
@@ -73,6 +74,10 @@ def _vertex(client: str, region: str) -> Any:
 def _storage(project: str) -> Any:
     from google.cloud.storage import Client  # type: ignore[import-untyped]
 
+    emulator = os.environ.get(_STORAGE_EMULATOR, "")
+    if emulator and "://" not in emulator:
+        # Pulumi's backend wants it so, and this client with the scheme
+        return Client(project=project, client_options={"api_endpoint": f"http://{emulator}"})
     return Client(project=project)
 
 

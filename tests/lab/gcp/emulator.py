@@ -38,7 +38,8 @@ class Emulator:
     def environment(self) -> dict[str, str]:
         return {
             "MLINFRA_VERTEX_ENDPOINT": self.url,
-            "STORAGE_EMULATOR_HOST": self.url,
+            # without the scheme, as Pulumi's backend wants it
+            "STORAGE_EMULATOR_HOST": self.url.removeprefix("http://"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             # gcsfs asks over gRPC whether a bucket has folders; the lab speaks HTTP
