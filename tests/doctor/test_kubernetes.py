@@ -14,8 +14,9 @@ from mlinfra_providers.kubernetes.bootstrap import ClusterFoundation
 from mlinfra_providers.kubernetes.doctor import examine
 from tests.bootstrap.environments import environment
 from tests.doctor.parts import MOST, parts
+from tests.go_programs import CannotBuild
 from tests.kubernetes.objects import objects
-from tests.lab.kubernetes.apiserver.build import CannotBuild, built
+from tests.lab.kubernetes.apiserver.build import built
 from tests.lab.kubernetes.apiserver.server import Server, running
 
 pytestmark = pytest.mark.engine
@@ -119,7 +120,7 @@ def test_bounds_must_have_room_for_two_fleets(server: Server) -> None:
     needed = 2 * MOST * 2 + 2
     _apply(server, _declared(["namespace"], "bounded")[0])
     for cpus, good in ((needed, True), (needed - 1, False)):
-        quota = {
+        quota: dict[str, object] = {
             "apiVersion": "v1",
             "kind": "ResourceQuota",
             "metadata": {"name": "team", "namespace": "bounded"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -162,7 +161,6 @@ def _wanted(pods: Sequence[Compute]) -> dict[str, Decimal]:
 def _quota(asking: Asking, namespace: str, parts: Sequence[ResolvedPart]) -> Iterator[Told]:
     """Compare the bounds of the namespace: all of each, for what is here is counted in what is needed."""
     from kubernetes import client
-    from kubernetes.utils import parse_quantity
 
     try:
         listed = asking.ask(client.CoreV1Api(asking.api).list_namespaced_resource_quota, namespace).items
@@ -171,7 +169,7 @@ def _quota(asking: Asking, namespace: str, parts: Sequence[ResolvedPart]) -> Ite
         return
     wanted = _wanted(needs(parts))
     bounds: list[tuple[str, str, Decimal]] = [
-        (quota.metadata.name, name, parse_quantity(limit))
+        (quota.metadata.name, name, _amount(limit))
         for quota in listed
         for name, limit in (quota.spec.hard or {}).items()
     ]
@@ -190,7 +188,6 @@ def _quota(asking: Asking, namespace: str, parts: Sequence[ResolvedPart]) -> Ite
 def _nodes(asking: Asking, parts: Sequence[ResolvedPart]) -> Iterator[Told]:
     """Compare what the nodes have. An autoscaler of the cluster may bring more, so that too little is unknown."""
     from kubernetes import client
-    from kubernetes.utils import parse_quantity
 
     try:
         nodes = asking.ask(client.CoreV1Api(asking.api).list_node).items
@@ -198,24 +195,27 @@ def _nodes(asking: Asking, parts: Sequence[ResolvedPart]) -> Iterator[Told]:
         yield "nodes", None, str(why), ""
         return
     ready = [node for node in nodes if not (node.spec.unschedulable or False)]
-    have: Counter[str] = Counter()
-    rooms: list[dict[str, Decimal]] = []
     pods = needs(parts)
     wanted = _wanted(pods)
-    for node in ready:
-        room = {name: parse_quantity((node.status.allocatable or {}).get(name, "0")) for name in wanted}
-        rooms.append(room)
-        have.update(room)  # type: ignore[arg-type]
-    short = [name for name, need in wanted.items() if Decimal(have[name]) < need]
+    rooms = [{name: _amount((node.status.allocatable or {}).get(name, "0")) for name in wanted} for node in ready]
+    have = {name: sum((room[name] for room in rooms), Decimal(0)) for name in wanted}
+    short = [name for name, need in wanted.items() if have[name] < need]
     homeless = [pod for pod in pods if not any(_fits(pod, room) for room in rooms)]
     detail = ", ".join(
-        f"{_shown(name, need)} {name} of {_shown(name, Decimal(have[name]))}" for name, need in wanted.items() if need
+        f"{_shown(name, need)} {name} of {_shown(name, have[name])}" for name, need in wanted.items() if need
     )
     told = f"{len(ready)} nodes; {FLEETS} fleets need {detail or 'nothing'}"
     if homeless:
         told += f"; no node has room for a pod of {homeless[0].cpus:g} cpus and {homeless[0].memory_gib:g} GiB"
     good: Any = None if short or homeless else True
     yield "nodes", good, told, "add nodes, unless the cluster's autoscaler does" if good is None else ""
+
+
+def _amount(quantity: str) -> Decimal:
+    """Return a quantity of Kubernetes as a number: `500m`, `4Gi`."""
+    from kubernetes.utils import parse_quantity
+
+    return Decimal(parse_quantity(quantity))  # type: ignore[no-untyped-call]
 
 
 def _fits(pod: Compute, room: dict[str, Decimal]) -> bool:

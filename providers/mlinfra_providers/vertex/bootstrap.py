@@ -317,7 +317,7 @@ class _Made:
         )
         role = "roles/iam.workloadIdentityUser"
         gcp.serviceaccount.IAMMember(label, service_account_id=account.name, role=role, member=member, opts=opts)
-        rights = {STATE: permissions.READING if plan else permissions.STATE}
+        rights: dict[str, Sequence[str]] = {STATE: permissions.READING if plan else permissions.STATE}
         rights |= {ARTIFACTS: permissions.READING if plan else permissions.MODELS}
         if not plan:
             rights["project"] = tuple(
