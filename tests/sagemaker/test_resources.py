@@ -67,7 +67,7 @@ def traffic(*releases: str, **changes: Any) -> dict[str, Any]:
 
 def service() -> SageMakerService:
     written = {"target": "sagemaker", "stacks": ["a"], "account": ACCOUNT, "region": "us-east-1", "bucket": "data"}
-    return SageMakerService(Environment.model_validate({"name": "prod", **written}))
+    return SageMakerService(Environment.model_validate({"name": "prod", **written}), HERE)
 
 
 def deployed(cloud: Cloud, split: dict[str, int] | None = None) -> None:
