@@ -116,7 +116,7 @@ def test_labels_are_kept_once_for_each_request_and_the_last_one_counts(
     assert labels.add({}) == 0
     assert [labels.add(each) for each in ({"a": 1.0, "b": 0.0}, {"b": 1.0, "c": 0.0}, {"d": 1.0})] == [2, 1, 1]
     assert len(list((tmp_path / "labels").iterdir())) == 1
-    table = labels_of(tmp_path).table()
+    table: Any = labels_of(tmp_path).table()
     assert dict(zip(table["request_id"].to_pylist(), table["label"].to_pylist(), strict=True)) == {
         "a": 1.0, "b": 1.0, "c": 0.0, "d": 1.0,
     }  # fmt: skip

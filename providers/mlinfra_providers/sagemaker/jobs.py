@@ -64,8 +64,7 @@ class Pipelines:
             told = self._clients("sagemaker").describe_pipeline_execution(PipelineExecutionArn=execution)
         trained = self._training_job(execution)
         if trained is None:
-            phase = {"Failed": Phase.FAILED, "Stopped": Phase.STOPPED}.get(told["PipelineExecutionStatus"])
-            return State(phase or Phase.WAITING, told.get("FailureReason", ""))
+            return _without_job(told)
         status, second = trained["TrainingJobStatus"], trained.get("SecondaryStatus", "")
         started = trained.get("TrainingStartTime")
         if status not in _PHASES:
@@ -124,6 +123,8 @@ class Pipelines:
     def _execution(self, job: Job) -> str | None:
         if job.name in self._executions:
             return self._executions[job.name]
+        from botocore.exceptions import ClientError
+
         called = self._pipeline(job)
         with explained(f"looking for {job.name}"):
             try:
@@ -134,8 +135,8 @@ class Pipelines:
                         if item.get("PipelineExecutionDisplayName") == job.name:
                             arn: str = item["PipelineExecutionArn"]
                             return self._executions.setdefault(job.name, arn)
-            except Exception as error:
-                if not _is_missing(error):
+            except ClientError as error:
+                if not is_gone(error):
                     raise
                 raise MlinfraError(
                     f"the pipeline {called} is not there", remedy=f"mlinfra up {self._environment.name}"
@@ -143,6 +144,8 @@ class Pipelines:
         return None
 
     def _training_job(self, execution: str) -> Mapping[str, Any] | None:
+        from botocore.exceptions import ClientError
+
         api = self._clients("sagemaker")
         with explained(f"asking for the steps of {execution}"):
             steps = api.list_pipeline_execution_steps(PipelineExecutionArn=execution)["PipelineExecutionSteps"]
@@ -150,7 +153,12 @@ class Pipelines:
             found = next((arn for arn in arns if arn), None)
             if found is None:
                 return None
-            told: Mapping[str, Any] = api.describe_training_job(TrainingJobName=found.rpartition("/")[2])
+            try:
+                told: Mapping[str, Any] = api.describe_training_job(TrainingJobName=found.rpartition("/")[2])
+            except ClientError as error:
+                if is_gone(error):
+                    return None
+                raise
         return told
 
     def _check(self, job: Job, called: str) -> None:
@@ -170,7 +178,10 @@ class Pipelines:
         return pipeline_name(self._environment, declared)
 
 
-def _is_missing(error: Exception) -> bool:
-    from botocore.exceptions import ClientError
-
-    return isinstance(error, ClientError) and is_gone(error)
+def _without_job(execution: Mapping[str, Any]) -> State:
+    """Return where an execution is that has no training job yet, or none any more."""
+    status = execution["PipelineExecutionStatus"]
+    if status == "Executing":
+        return State(Phase.WAITING)
+    reason = execution.get("FailureReason") or "its training job is not there"
+    return State(Phase.FAILED if status == "Failed" else Phase.STOPPED, reason)

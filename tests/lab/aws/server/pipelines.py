@@ -26,7 +26,8 @@ class Executions:
         self._train = train
         self._stop = stop
         self._made: dict[str, tuple[Thing, dict[str, Thing]]] = {}
-        self._tokens: dict[tuple[str, str], str] = {}
+        self._owners: dict[str, Thing] = {}
+        self._tokens: dict[tuple[int, str], str] = {}
 
     def operations(self) -> dict[str, Callable[[Parameters], Parameters]]:
         return {
@@ -39,7 +40,7 @@ class Executions:
 
     def _start(self, asked: Parameters) -> Parameters:
         pipeline = self._store.get(PIPELINE, asked["PipelineName"])
-        known = self._tokens.get((pipeline.arn, asked.get("ClientRequestToken", "")))
+        known = self._tokens.get((id(pipeline), asked.get("ClientRequestToken", "")))
         if known in self._made:  # ClientRequestToken: an idempotent operation completes no more than once
             return {"PipelineExecutionArn": known}
         definition = json.loads(pipeline.parameters["PipelineDefinition"])
@@ -56,9 +57,9 @@ class Executions:
             name = f"pipelines-{arn.rpartition('/')[2]}-{step['Name']}-{uuid.uuid4().hex[:10]}"
             steps[step["Name"]] = self._train({**resolved(step["Arguments"], values), "TrainingJobName": name})
         kept = {"PipelineExecutionDisplayName": asked.get("PipelineExecutionDisplayName"), "PipelineArn": pipeline.arn}
-        self._made[arn] = (Thing(kept, arn), steps)
+        self._made[arn], self._owners[arn] = (Thing(kept, arn), steps), pipeline
         if token := asked.get("ClientRequestToken"):
-            self._tokens[pipeline.arn, token] = arn
+            self._tokens[id(pipeline), token] = arn
         return {"PipelineExecutionArn": arn}
 
     def _find(self, arn: str) -> tuple[Thing, dict[str, Thing]]:
@@ -84,7 +85,8 @@ class Executions:
 
     def _list(self, asked: Parameters) -> Parameters:
         pipeline = self._store.get(PIPELINE, asked["PipelineName"])
-        mine = [arn for arn, (thing, _) in self._made.items() if thing.parameters["PipelineArn"] == pipeline.arn]
+        # DeletePipeline: all instances of the pipeline are deleted with it
+        mine = [arn for arn, owner in self._owners.items() if owner is pipeline]
         return {"PipelineExecutionSummaries": [self._told(arn) for arn in reversed(mine)]}
 
     def _steps(self, asked: Parameters) -> Parameters:
