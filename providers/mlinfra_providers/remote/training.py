@@ -36,7 +36,7 @@ from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.remote import inputs
 from mlinfra_providers.remote.jobs import Job, Jobs, Phase, State, Tree
-from mlinfra_providers.remote.place import Place
+from mlinfra_providers.remote.place import Place as Place
 from mlinfra_providers.run_record import (
     FAILED,
     FINISHED,
