@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -192,3 +193,13 @@ def test_an_error_of_a_cloud_is_readable(
     result = run("bootstrap", "prod", "--yes")
     assert result.exit_code == 3
     assert "nothing was made: the credentials are of the account 999" in result.stderr
+
+
+def test_doctor_of_a_local_environment_asks_the_machine(run: Run, repository: Path) -> None:
+    result = run("doctor", "dev", "--json")
+    printed = json.loads(result.stdout)
+    assert set(printed) == {"version", "good", "findings"}
+    (memory,) = [finding for finding in printed["findings"] if finding["subject"] == "memory"]
+    assert memory["good"] in (True, None)
+    assert "two fleets" in memory["detail"]
+    assert result.exit_code == (0 if printed["good"] else 1)

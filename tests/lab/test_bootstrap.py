@@ -18,7 +18,7 @@ from tests.lab.aws.emulator import REGION, Emulator
 from tests.lab.kubernetes.apiserver.server import Server
 from tests.lab.project import install
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
 ACCOUNT = "123456789012"
 SECONDS = 1200
@@ -98,19 +98,19 @@ secrets_provider: awskms://alias/acme-state
 """
 
 
-def test_aws(empty_aws: Emulator, tmp_path: Path) -> None:
-    """Everything is made once; the next run, on another machine, finds it; what was there before is left alone."""
-    aws = empty_aws
-    s3, iam, ecr = aws.client("s3"), aws.client("iam"), aws.client("ecr")
-    s3.create_bucket(Bucket="acme-models", CreateBucketConfiguration={"LocationConstraint": REGION})
-    clone = _clone(tmp_path, aws.environment)
+@pytest.fixture(scope="module")
+def made(aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, str]:
+    """A clone whose environment was bootstrapped, and what it said. The bucket of models was somebody else's before."""
+    aws.no_faults()
+    aws.client("s3").create_bucket(Bucket="acme-models", CreateBucketConfiguration={"LocationConstraint": REGION})
+    clone = _clone(tmp_path_factory.mktemp("bootstrap"), aws.environment)
     clone.write(_sagemaker(aws))
+    return clone, clone.run("bootstrap", "prod", "--yes")
 
-    told = clone.run("bootstrap", "prod", expect=2)
-    assert "there is no terminal here; nothing was made" in told
-    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["acme-models"]
 
-    told = clone.run("bootstrap", "prod", "--yes")
+def test_everything_is_made_once_and_what_was_there_is_left_alone(made: tuple[Clone, str], aws: Emulator) -> None:
+    clone, told = made
+    s3, iam = aws.client("s3"), aws.client("iam")
     assert "prod is ready for its first up" in told
     assert "there    artifacts: acme-models" in told
     assert "it keeps no versions" in told
@@ -124,17 +124,27 @@ def test_aws(empty_aws: Emulator, tmp_path: Path) -> None:
     assert {role["RoleName"] for role in iam.list_roles()["Roles"]} >= set(ROLES)
     assert f"MLINFRA_PROD_AWS_ROLE=arn:aws:iam::{ACCOUNT}:role/prod-mlinfra-ci" in told
     assert not (clone.folder / ".mlinfra" / "bootstrap" / "prod" / "state").exists(), "the state is in the bucket"
-    kept = s3.head_object(Bucket="acme-state", Key=CHECKPOINT)["ETag"]
 
-    other = clone.another(tmp_path / "other")
-    told = other.run("bootstrap", "prod", "--yes")
+
+def test_the_next_run_on_another_machine_changes_nothing(
+    made: tuple[Clone, str], aws: Emulator, tmp_path: Path
+) -> None:
+    kept = aws.client("s3").head_object(Bucket="acme-state", Key=CHECKPOINT)["ETag"]
+    told = made[0].another(tmp_path / "other").run("bootstrap", "prod", "--yes")
     assert "everything is there; nothing was changed" in told
     assert "made     state: acme-state" in told
-    assert s3.head_object(Bucket="acme-state", Key=CHECKPOINT)["ETag"] == kept
+    assert aws.client("s3").head_object(Bucket="acme-state", Key=CHECKPOINT)["ETag"] == kept
 
+
+def test_what_was_removed_by_hand_is_made_again(made: tuple[Clone, str], aws: Emulator) -> None:
+    clone, _ = made
+    ecr = aws.client("ecr")
     ecr.delete_repository(repositoryName="mlinfra-serving")
-    told = other.run("bootstrap", "prod", "--yes")
+    told = clone.run("bootstrap", "prod", expect=2)
     assert "create   images-1: mlinfra-serving" in told
+    assert "there is no terminal here; nothing was made" in told
+    assert ecr.describe_repositories()["repositories"] == []
+    told = clone.run("bootstrap", "prod", "--yes")
     assert "1 resource made or changed" in told
     assert ecr.describe_repositories(repositoryNames=["mlinfra-serving"])["repositories"]
 

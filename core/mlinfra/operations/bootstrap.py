@@ -134,8 +134,10 @@ def _source(repository: Repository) -> SourceHost | None:
         return None
 
 
-def survey(repository: Repository, name: str, say: Callable[[str], None]) -> Survey:
+def survey(repository: Repository, name: str, say: Callable[[str], None], *, compare: bool = True) -> Survey:
     """Return what an environment needs and how it stands, changing nothing. Without credentials: what would be made.
+
+    Unless `compare`, the engine is not asked whether what was made would be made otherwise today.
 
     Raises:
         WrongUse, Problems: as `foundation_of`.
@@ -156,7 +158,7 @@ def survey(repository: Repository, name: str, say: Callable[[str], None]) -> Sur
     items = [_item(thing, found[thing.key], made, resources) for thing in foundation.things]
     stale = cut_off or any(item.standing is Standing.CREATE and item.thing.key in made for item in items)
     answer = Survey(repository, environment, foundation, items, resources, None, made, 0, stale)
-    if stack is None or not made:
+    if stack is None or not made or not compare:
         return answer
     stack.want(answer.wanted)
     return replace(answer, differences=stack.differences())
@@ -173,7 +175,7 @@ def create(seen: Survey, progress: Progress) -> Survey:
     refuse_unknown(seen)
     repository, environment = seen.repository, seen.environment
     with alone(repository, environment.name, f"mlinfra bootstrap {environment.name}", progress.note):
-        seen = survey(repository, environment.name, progress.note)
+        seen = replace(survey(repository, environment.name, progress.note, compare=False), differences=seen.differences)
         refuse_unknown(seen)
         if not seen.due:
             return seen
@@ -190,7 +192,7 @@ def create(seen: Survey, progress: Progress) -> Survey:
             progress.phase(f"moving the state to {environment.state}")
             stack.move(_engine_stack(repository, environment, progress.note, at_home=False))
         progress.phase("looking again")
-        return survey(repository, environment.name, progress.note)
+        return survey(repository, environment.name, progress.note, compare=False)
 
 
 def refuse_unknown(seen: Survey) -> None:

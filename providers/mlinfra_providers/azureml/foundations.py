@@ -58,7 +58,7 @@ class Made:
             resource_group_name=self._group,
             location=self._environment.region,
             kind="StorageV2",
-            sku=storage.SkuArgs(name="Standard_ZRS"),
+            sku=storage.SkuArgs(name="Standard_LRS"),
             access_tier=storage.AccessTier.HOT,
             allow_blob_public_access=False,
             allow_cross_tenant_replication=False,
