@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from mlinfra_providers.kubernetes.clients import Cluster, Conflict
+from mlinfra_providers.kubernetes.clients import Cluster, Conflict, Objects
 
 Kind = tuple[str, str, str]
 
@@ -51,7 +51,7 @@ class Memory(Cluster):
             self._put(kind, self.objects[kind[2], name])
         return found
 
-    def list(self, kind: Kind, selector: str) -> list[dict[str, Any]]:
+    def list(self, kind: Kind, selector: str) -> Objects:
         key, _, value = selector.partition("=")
         return [
             copy.deepcopy(item)
@@ -74,11 +74,11 @@ class Memory(Cluster):
     def deployment(self, name: str) -> dict[str, Any] | None:
         return self.deployments.get(name)
 
-    def pods(self, selector: str) -> list[dict[str, Any]]:
+    def pods(self, selector: str) -> Objects:
         chosen = dict(item.split("=") for item in selector.split(","))
         return self.running.get(chosen["mlinfra-release"], [pod()])
 
-    def events(self, pod: str) -> list[dict[str, Any]]:
+    def events(self, pod: str) -> Objects:
         return self.told
 
     def _put(self, kind: Kind, body: dict[str, Any]) -> None:

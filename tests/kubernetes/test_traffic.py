@@ -11,7 +11,6 @@ import pytest
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.kubernetes import service as running
-from mlinfra_providers.kubernetes import truth
 from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES
 from mlinfra_providers.kubernetes.resources import traffic
 from mlinfra_providers.kubernetes.resources.traffic import TrafficSplit
@@ -218,7 +217,7 @@ def test_pods_that_run_another_model_are_a_difference_that_an_up_waits_for(
     found = handler.read("", inputs(OLD))
     assert found is not None
     assert handler.differs(found.inputs, inputs(OLD)) == {"serves"}
-    monkeypatch.setattr(truth.time, "sleep", lambda seconds: cluster.running.pop(OLD))
+    monkeypatch.setattr("time.sleep", lambda seconds: cluster.running.pop(OLD))
     handler.update("", found.inputs, inputs(OLD))
     assert OLD not in cluster.running, "it waited for pods that run what is declared"
 

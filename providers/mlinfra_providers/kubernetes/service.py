@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
@@ -13,7 +13,6 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
-from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
@@ -26,9 +25,6 @@ from mlinfra_providers.kubernetes.split import Routing
 from mlinfra_providers.kubernetes.truth import CONTAINER, look
 from mlinfra_providers.short_names import short_name
 
-if TYPE_CHECKING:
-    from mlinfra_providers.local.layout import Layout
-
 _HTTP_PORT = 80
 
 
@@ -38,6 +34,7 @@ class KubernetesService:
     def __init__(self, environment: Environment, repository: Path) -> None:
         self._environment = environment
         self._repository = repository
+        self._store = (environment.artifacts or "").rstrip("/")
         namespace = environment.namespace or short_name(environment.name, "mlinfra", limit=63)
         self._cluster = Cluster(environment.context or "", namespace)
 
@@ -85,8 +82,10 @@ class KubernetesService:
         return samples.samples(self._cluster.namespace, called, releases, since, until)
 
     def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
-        """Refuse: nothing joins labels with captured requests here yet."""
-        _not_yet("labels")
+        """Keep labels beside the artifacts; return how many requests had none before."""
+        from mlinfra_providers.remote.labels import Labels
+
+        return Labels(f"{self._store}/labels/{self._environment.name}/{endpoint}").add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back: the cluster does."""
@@ -99,20 +98,21 @@ class KubernetesService:
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
         """Run a job as a TrainJob of its runtime, or adopt the run with the same inputs."""
         from mlinfra_providers.kubernetes.jobs import TrainJobs
-        from mlinfra_providers.remote.training import Place, train
+        from mlinfra_providers.remote.place import Place
+        from mlinfra_providers.remote.training import train
 
-        store = (self._environment.artifacts or "").rstrip("/")
         # the runtime's init step brings the code from the store itself
-        place = Place(given=store, runs=f"{store}/jobs/{self._environment.name}")
+        place = Place(given=self._store, runs=f"{self._store}/jobs/{self._environment.name}")
         jobs = TrainJobs(self._cluster)
         return train(self._environment, self._repository, part, jobs, place, again=again, say=say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Bring the lines of a part's pods here, and return their files; of a training job those of its runs."""
-        from mlinfra_providers.local.layout import Layout
-
-        layout, called = Layout(self._repository, self._environment.name), physical_name(part.part)
+        called = physical_name(part.part)
         if isinstance(part.part, TrainingJob):
+            from mlinfra_providers.local.layout import Layout
+
+            layout = Layout(self._repository, self._environment.name)
             kept = [*(layout.runs / called).glob("*/*/log.txt")]
             return sorted(kept, key=lambda path: path.stat().st_mtime)
         chosen = {
@@ -123,7 +123,7 @@ class KubernetesService:
         if chosen is None:
             return ()
         pods = sorted(self._cluster.pods(chosen[0]), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-        return [self._bring_log(layout, called, pod["metadata"]["name"], chosen[1]) for pod in pods]
+        return [self._bring_log(called, pod["metadata"]["name"], chosen[1]) for pod in pods]
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
         """Run the drift job on one window now, beside its schedule."""
@@ -131,11 +131,11 @@ class KubernetesService:
 
         return measure(self._cluster, name(part.part, "drift", limit=CRON_LIMIT), window)
 
-    def _bring_log(self, layout: Layout, part: str, pod: str, container: str) -> Path:
-        path = layout.folder / "logs" / "pods" / part / f"{pod}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._cluster.log(pod, container), encoding="utf-8")
-        return path
+    def _bring_log(self, part: str, pod: str, container: str) -> Path:
+        from mlinfra_providers.remote.logs import write
+
+        lines = self._cluster.log(pod, container).splitlines()
+        return write(self._repository, self._environment.name, f"pods/{part}/{pod}", lines)
 
     def _url(self, endpoint: str) -> str | None:
         """Return the endpoint's address at the gateway; None before the gateway has one."""
@@ -164,10 +164,3 @@ class KubernetesService:
             replicas=pods.ready,
             last_failure=pods.failure or (failures[0] if failures else None),
         )
-
-
-def _not_yet(what: str) -> NoReturn:
-    raise MlinfraError(
-        f"kubernetes: {what}: not carried out yet",
-        remedy="see `mlinfra targets`; a release that was trained elsewhere can be promoted to here",
-    )

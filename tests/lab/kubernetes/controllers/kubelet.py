@@ -213,7 +213,8 @@ class Kubelet:
         stuck = pod["spec"].get("restartPolicy") == "Never" and any(
             item["state"].get("terminated", {}).get("exitCode", 0) != 0 for item in begun["initContainerStatuses"]
         )
-        phase = "Pending" if not initialized else "Running"
+        begins = any("waiting" in item["state"] and "lastState" not in item for item in main)
+        phase = "Pending" if not initialized or begins else "Running"
         if stuck or (all(code is not None for code in codes) and any(codes)):
             phase = "Failed"
         elif all(code == 0 for code in codes):
