@@ -30,6 +30,7 @@ from tests.lab.wire import Path, Properties, differences, opened, sealed, shown,
 
 CLOUDS = {
     "aws": "tests.lab.aws.cloud:Aws",
+    "azure-native": "tests.lab.azure.cloud:Azure",
     "gcp": "tests.lab.gcp.cloud:Google",
     "kubernetes": "tests.lab.kubernetes.cloud:Kubernetes",
 }

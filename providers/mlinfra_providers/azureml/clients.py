@@ -21,12 +21,15 @@ ENDPOINT = "MLINFRA_AZUREML_ENDPOINT"
 API_VERSION = "2025-12-01"
 BLOB_VERSION = "2023-11-03"
 POLL_SECONDS = 10.0
+"""How long to wait before the state is asked for again, unless Azure says so (Retry-After)."""
 LONGEST_SECONDS = 3600.0
 """How long an operation may take."""
+TRIES = 5
+SHORTEST_SECONDS = 0.1
 _MANAGER = "https://management.azure.com"
 _STORAGE = "https://storage.azure.com"
 _TIMEOUT = 60.0
-_NOT_FOUND, _CONFLICT, _PRECONDITION, _WRONG = 404, 409, 412, 400
+_NOT_FOUND, _CONFLICT, _PRECONDITION, _MANY, _WRONG = 404, 409, 412, 429, 400
 _SETTLED, _FAILED = {"Succeeded"}, {"Failed", "Canceled"}
 
 
@@ -53,29 +56,75 @@ class Azure:
         return found
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Have it so, and return it when Azure says that it is.
+        """Have it so, and return it when Azure says that it is. What is under way at it is waited for.
 
         Raises:
             MlinfraError: Azure refused, or failed.
         """
-        self._ask("PUT", f"{self._workspace}/{path}", {}, body)
-        until = time.monotonic() + LONGEST_SECONDS
-        while time.monotonic() < until:
-            found = self.get(path) or {}
-            state = found.get("properties", {}).get("provisioningState", "Succeeded")
-            if state in _SETTLED:
-                return found
-            if state in _FAILED:
-                raise MlinfraError(f"{path}: Azure ML says {state}", remedy="its lines in the workspace say why")
-            time.sleep(POLL_SECONDS)
-        raise MlinfraError(f"{path}: not there after {LONGEST_SECONDS:.0f} seconds", remedy="mlinfra up tries again")
+        self._settled(path)
+        self._done("PUT", path, body)
+        found = self._settled(path)
+        state = (found or {}).get("properties", {}).get("provisioningState", "Succeeded")
+        if found is None or state in _FAILED:
+            raise MlinfraError(f"{path}: Azure ML says {state}", remedy="its lines in the workspace say why")
+        return found
+
+    def post(self, path: str) -> None:
+        """Ask for something to be done."""
+        self._ask("POST", f"{self._workspace}/{path}", {})
 
     def delete(self, path: str) -> None:
         """Remove it, or find it gone; return when it is."""
-        self._ask("DELETE", f"{self._workspace}/{path}", {})
+        if self._settled(path) is not None:
+            self._done("DELETE", path)
         until = time.monotonic() + LONGEST_SECONDS
         while self.get(path) is not None and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
+
+    def _done(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        """Send a request and wait for its operation, where there is one.
+
+        https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+
+        Raises:
+            MlinfraError: Azure refused, or failed, in its own words.
+        """
+        answer = self._sent(method, path, body)
+        operation = _checked(answer).headers.get("Azure-AsyncOperation") if answer.status_code != _NOT_FOUND else None
+        until = time.monotonic() + LONGEST_SECONDS
+        while operation:
+            time.sleep(_pause(answer))
+            answer = _send("GET", operation, _MANAGER)
+            told = _json(answer) or {"status": "Succeeded"}
+            if told["status"] in _FAILED:
+                error = told.get("error") or {}
+                raise MlinfraError(
+                    f"{path}: Azure ML says {told['status']}: {error.get('code', '')}: {error.get('message', '')}",
+                    remedy="mend it, then mlinfra up again",
+                )
+            if told["status"] in _SETTLED:
+                return
+            if time.monotonic() > until:
+                reason = f"not there after {LONGEST_SECONDS:.0f} seconds"
+                raise MlinfraError(f"{path}: {reason}", remedy="mlinfra up tries again")
+
+    def _settled(self, path: str) -> dict[str, Any] | None:
+        """Return it when nothing is under way at it any more; None where there is nothing."""
+        until = time.monotonic() + LONGEST_SECONDS
+        while True:
+            answer = self._sent("GET", path)
+            found = _json(answer)
+            state = (found or {}).get("properties", {}).get("provisioningState", "Succeeded")
+            if state in _SETTLED | _FAILED:
+                return found
+            if time.monotonic() > until:
+                reason = f"still {state} after {LONGEST_SECONDS:.0f} seconds"
+                raise MlinfraError(f"{path}: {reason}", remedy="mlinfra up tries again")
+            time.sleep(_pause(answer))
+
+    def _sent(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        address = f"{os.environ.get(ENDPOINT, _MANAGER)}{quote(f'{self._workspace}/{path}')}"
+        return _send(method, address, _MANAGER, question={"api-version": API_VERSION}, body=body)
 
     def metrics(self, resource: str, **question: str) -> dict[str, Any]:
         """Return what Azure Monitor has of a resource of the workspace."""
@@ -151,17 +200,35 @@ def _send(
     asked = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
     if ENDPOINT not in os.environ:
         asked["Authorization"] = f"Bearer {_token(audience)}"
-    try:
-        return httpx.request(
-            method,
-            address,
-            params=dict(question) if question else None,
-            headers=asked,
-            content=json.dumps(dict(body)).encode() if body is not None else content,
-            timeout=_TIMEOUT,
-        )
-    except httpx.HTTPError as error:
-        raise MlinfraError(f"{method} {address}: {error}") from error
+    for attempt in range(TRIES):
+        try:
+            answer = httpx.request(
+                method,
+                address,
+                params=dict(question) if question else None,
+                headers=asked,
+                content=json.dumps(dict(body)).encode() if body is not None else content,
+                timeout=_TIMEOUT,
+            )
+        except httpx.TransportError as error:
+            # what changes a blob on a condition may have been done: whoever wrote it finds out by reading
+            if attempt == TRIES - 1 or "If-Match" in asked or "If-None-Match" in asked:
+                raise MlinfraError(f"{method} {address}: {error}", remedy="try again") from error
+            time.sleep(min(2.0**attempt, POLL_SECONDS))
+        else:
+            if answer.status_code != _MANY or attempt == TRIES - 1:
+                break
+            time.sleep(_pause(answer))
+    return answer
+
+
+def _pause(answer: Any) -> float:
+    """Return how many seconds Azure asks to wait.
+
+    https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+    """
+    told = answer.headers.get("Retry-After", "")
+    return max(float(told), SHORTEST_SECONDS) if told.isdigit() else POLL_SECONDS
 
 
 def _token(audience: str) -> str:
