@@ -53,7 +53,6 @@ class Emulator:
         """The fields of an environment file that say where."""
         registry = f"{REGISTRY}.azurecr.io"
         return {
-            "target": "azureml",
             "account": SUBSCRIPTION,
             "region": REGION,
             "resource_group": GROUP,
@@ -63,6 +62,7 @@ class Emulator:
                 kind: f"{registry}/mlinfra-{kind}@sha256:{digit * 64}"
                 for kind, digit in (("serving", "1"), ("training", "2"))
             },
+            "policies": {"exceptions": [_excepted(part) for part in ("training_jobs", "drift_monitors")]},
         }
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
@@ -95,6 +95,18 @@ class Emulator:
                 return told
             time.sleep(0.05)
         raise AssertionError(f"{path} does not settle")
+
+
+def _excepted(kind: str) -> dict[str, str]:
+    """Return the exception that the example environment has: clusters of a managed network take no subnet."""
+    reason = "its network is managed"
+    return {
+        "rule": "NET-04",
+        "part": f"{kind}.crowds",
+        "reason": reason,
+        "owner": "people@example.com",
+        "until": "2099-12-31",
+    }
 
 
 def _free_port() -> int:

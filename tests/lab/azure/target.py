@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,8 @@ class AzureTarget:
         self._change(deployed[release]["id"], {"properties": {"environmentVariables": variables}})
 
     def _environment(self, name: str) -> Environment:
-        text = "\n".join(f"{key}: {value!r}" for key, value in self.place.items())
+        # JSON is YAML
+        text = json.dumps({"target": self.name, **self.place})
         environment, problems = parse_environment(read_yaml(text, name), name)
         assert environment is not None, problems
         return environment

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -50,20 +49,27 @@ class Job:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
         command = _PART.sub(lambda part: str(self._folder / part[1] / part[2]), thing.properties["command"])
-        if command.startswith("python "):
-            command = f"{shlex.quote(sys.executable)} {command.removeprefix('python ')}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLINFRA_")}
         told = thing.properties.get("environmentVariables") or {}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._log = self._folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["bash", "-c", f"exec {command}"],
-                env={**kept, **outside, **told},
+                ["bash", "-c", command],
+                env={**kept, **outside, **told, **self._named(thing), "PATH": path},
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
                 start_new_session=True,
             )
+
+    def _named(self, thing: Thing) -> dict[str, str]:
+        """Return the variables that name the folders: AZURE_ML_INPUT_x and AZURE_ML_OUTPUT_x."""
+        return {
+            f"AZURE_ML_{kind[:-1].upper()}_{name}": str(self._folder / kind / name)
+            for kind in ("inputs", "outputs")
+            for name in thing.properties.get(kind) or {}
+        }
 
     def ended(self) -> int | None:
         """Return the exit code, None as long as it runs."""
