@@ -12,6 +12,7 @@ from dataclasses import replace
 from mlinfra.resources import Resources
 
 STANDS_FOR: Mapping[str, str] = {
+    "mlinfra:azureml:FeaturesetVersion": "azure-native:machinelearningservices:FeaturesetVersion",
     "mlinfra:azureml:OnlineEndpoint": "azure-native:machinelearningservices:OnlineEndpoint",
     "mlinfra:sagemaker:Endpoint": "aws:sagemaker/endpoint:Endpoint",
     "mlinfra:sagemaker:ModelVersion": "aws-native:sagemaker:ModelPackage",

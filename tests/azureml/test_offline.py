@@ -65,7 +65,6 @@ MODELS = {
     "Datastore": ("Datastore", ("properties",)),
     "EnvironmentVersion": ("EnvironmentVersion", ("properties",)),
     "FeaturesetContainerEntity": ("FeaturesetContainer", ("properties",)),
-    "FeaturesetVersion": ("FeaturesetVersion", ("properties",)),
     "FeaturestoreEntityContainerEntity": ("FeaturestoreEntityContainer", ("properties",)),
     "FeaturestoreEntityVersion": ("FeaturestoreEntityVersion", ("properties",)),
     "ModelContainer": ("ModelContainer", ("properties",)),
@@ -175,6 +174,9 @@ def test_every_request_is_valid_against_the_rest_models(reference: Reference, ch
         elif resource.type == "mlinfra:azureml:OnlineEndpoint":
             body = endpoint.request(resource.inputs, {"traffic": {"r1": 100}, "mirrorTraffic": {}})
             found += [f"{resource.name}{problem}" for problem in problems("OnlineEndpoint", body)]
+        elif resource.type == "mlinfra:azureml:FeaturesetVersion":
+            body = {"properties": resource.inputs["properties"]}
+            found += [f"{resource.name}{problem}" for problem in problems("FeaturesetVersion", body)]
         elif resource.type == "mlinfra:azureml:TrainingDefinition":
             found += [f"{resource.name}{item}" for item in problems("CommandJob", resource.inputs["content"])]
     assert found == []

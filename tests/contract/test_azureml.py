@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from mlinfra.testing import AdapterContract
 
-_ML = "azure-native:machinelearningservices"
-
 
 class TestAzureML(AdapterContract):
     adapter_name = "azureml"
-    without_data = frozenset({f"{_ML}:FeaturesetVersion", "mlinfra:azureml:FeatureSetSpec"})
+    without_data = frozenset({"mlinfra:azureml:FeaturesetVersion", "mlinfra:azureml:FeatureSetSpec"})

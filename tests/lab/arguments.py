@@ -102,6 +102,13 @@ def nested(kind: Any) -> Arguments | None:
     return of(kind) if isinstance(kind, type) and _types.is_input_type(kind) else None
 
 
+def alternatives(kind: Any) -> list[Arguments]:
+    """Return the object types that a value may be of, where the SDK names several."""
+    if get_origin(kind) in (Union, getattr(__import__("types"), "UnionType", Union)):
+        return [found for item in get_args(kind) for found in alternatives(item)]
+    return [of(kind)] if isinstance(kind, type) and _types.is_input_type(kind) else []
+
+
 def problems(known: Arguments, value: Properties, path: Path = ()) -> Iterator[Failure]:
     """Yield each name that the SDK does not know, each missing one, and each value of a wrong type."""
     for name in sorted(known.required - value.keys()):
@@ -118,6 +125,10 @@ def problems(known: Arguments, value: Properties, path: Path = ()) -> Iterator[F
 def _problems(kind: Any, value: Any, path: Path) -> Iterator[Failure]:
     if value == UNKNOWN:
         return
+    family = alternatives(kind)
+    if len(family) > 1 and isinstance(value, dict):
+        yield from min(([*problems(member, value, path)] for member in family), key=len)
+        return
     kind = plain(kind)
     inner = nested(kind)
     if inner is not None:
@@ -130,7 +141,7 @@ def _problems(kind: Any, value: Any, path: Path) -> Iterator[Failure]:
             yield Failure(path, f"should be a list, not {value!r}")
             return
         for index, item in enumerate(value):
-            yield from _problems(item_of(kind), item, (*path, index))
+            yield from _problems(get_args(kind)[-1] if get_args(kind) else Any, item, (*path, index))
     elif get_origin(kind) is collections.abc.Mapping:
         if not isinstance(value, dict):
             yield Failure(path, f"should be a map, not {value!r}")

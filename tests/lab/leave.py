@@ -50,7 +50,16 @@ def _vertex() -> Iterator[Mapping[str, str]]:
         yield emulator.environment
 
 
+@contextmanager
+def _azureml() -> Iterator[Mapping[str, str]]:
+    from tests.lab.azure.emulator import running
+
+    with running() as emulator:
+        yield emulator.environment
+
+
 TARGETS: dict[str, Callable[[], AbstractContextManager[Mapping[str, str]]]] = {
+    "azureml": _azureml,
     "sagemaker": _sagemaker,
     "vertex": _vertex,
     "kubernetes": _kubernetes,

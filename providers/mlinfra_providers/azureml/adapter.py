@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlinfra_providers.azureml.service import AzureMLService
 
 _PACKAGE = "mlinfra:azureml:"
-_JOB = ("code", "inputs", "params", "compute", "spot", "max_runtime", "accept")
 
 
 def _images(digit: str) -> dict[str, str]:
@@ -48,15 +47,9 @@ class AzureML:
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",
-        **dict.fromkeys(
-            (f"TrainingJob.{field}" for field in _JOB),
-            "is in the definition, which mlinfra train does not start yet: train elsewhere and promote",
-        ),
         "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
         "Endpoint.rollout.shadow": "gets copies of half of the requests: Azure ML copies no more",
-        "DriftMonitor.every": "is the schedule of a job; the image has no program yet that reads Azure ML's captures",
-        "DriftMonitor.thresholds": "is told to that job",
-        "DriftMonitor.on_drift": "is told to that job and its alarm",
+        "DriftMonitor.on_drift=block-promotion": "is written beside the models by the job; no promotion reads it yet",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {
@@ -160,7 +153,7 @@ class AzureML:
         """Return the running side."""
         from mlinfra_providers.azureml.service import AzureMLService
 
-        return AzureMLService(environment)
+        return AzureMLService(environment, repository)
 
 
 def _has_identity() -> bool:

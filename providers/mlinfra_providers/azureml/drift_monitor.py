@@ -17,8 +17,8 @@ from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.releases import Release
 from mlinfra_providers.azureml.machines import machine
-from mlinfra_providers.azureml.naming import identity_id, name, options, physical_name, where
-from mlinfra_providers.azureml.places import Place, data, datastore, tree
+from mlinfra_providers.azureml.naming import identity_id, name, options, where
+from mlinfra_providers.azureml.places import Place, datastore, reports, tree
 from mlinfra_providers.azureml.roles import identity, reads_captured
 from mlinfra_providers.azureml.schedules import START, iso, recurrence
 from mlinfra_providers.azureml.training_job import cluster_id, make_cluster
@@ -38,20 +38,20 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     assert isinstance(monitor, DriftMonitor)
     environment, endpoint = links.environment, links.of(monitor.endpoint)
     release: Release | None = endpoint["release"]
-    reports = data(environment, "monitors", physical_name(monitor))
+    found = reports(environment, monitor)
     baselines = [tree(environment, release.identity.baseline)] if release else []
-    owner, granted = identity(part, links, "monitor", reads=baselines, writes=[reports])
+    owner, granted = identity(part, links, "monitor", reads=baselines, writes=[found])
     granted.append(reads_captured(part, links, owner))
     cluster = make_cluster(part, links, "monitor", machine(NEED), granted, spot=False)
     if release is None:
         return links.giving(part)
-    schedule = _schedule(part, links, release, reports, [cluster, endpoint["resource"]])
+    schedule = _schedule(part, links, release, found, [cluster, endpoint["resource"]])
     _alarm(part, links)
     return links.giving(part, resource=schedule)
 
 
 def _schedule(
-    part: ResolvedPart, links: Links, release: Release, reports: Place, depends_on: list[pulumi.Resource]
+    part: ResolvedPart, links: Links, release: Release, written: Place, depends_on: list[pulumi.Resource]
 ) -> ml.Schedule:
     monitor, environment = part.part, links.environment
     assert isinstance(monitor, DriftMonitor)
@@ -94,7 +94,7 @@ def _schedule(
                     },
                     outputs={
                         "reports": ml.UriFolderJobOutputArgs(
-                            job_output_type="uri_folder", uri=datastore(environment, reports), mode="ReadWriteMount"
+                            job_output_type="uri_folder", uri=datastore(environment, written), mode="ReadWriteMount"
                         )
                     },
                     limits=ml.CommandJobLimitsArgs(job_limits_type="Command", timeout=iso(RUN_SECONDS)),

@@ -1,8 +1,8 @@
 """Endpoint: a private endpoint, a version and a deployment for each release with its autoscaling, and its traffic.
 
 The server brings the release's tree from the store of models itself, under the endpoint's identity, and checks its
-digest before it loads anything: a registry of Azure would be another copy. The version in the workspace's registry is
-the record of what served. https://learn.microsoft.com/azure/machine-learning/how-to-deploy-custom-container
+digest before it loads anything: a registry of Azure would be another copy. The version in the workspace's registry
+says what is deployed. https://learn.microsoft.com/azure/machine-learning/how-to-deploy-custom-container
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _probe(*, failures: int) -> ml.ProbeSettingsArgs:
 
 
 def _version(part: ResolvedPart, deployment: Deployment, links: Links) -> ml.ModelVersion:
-    """Register the version. It stays when its resource goes: it is the record of a model that served."""
+    """Register the version. It goes with the release, which may come back: the provider makes nothing that is there."""
     release, environment, served = deployment.release, links.environment, deployment.part
     assert isinstance(served, Endpoint)
     registry = links.of(served.model)
@@ -203,7 +203,6 @@ def _version(part: ResolvedPart, deployment: Deployment, links: Links) -> ml.Mod
             links,
             depends_on=[registry["resource"]],
             ignore_changes=["*"] if deployment.frozen else None,
-            retain=True,
         ),
         **where(links),
     )

@@ -69,20 +69,24 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         **inside,
     )
     version = short(digest_json([path, store.spec()["entity"]]))[:_DIGITS]
-    features = ml.FeaturesetVersion(
-        f"{store.name}-{version}",
-        name=called,
-        version=version,
-        properties=ml.FeaturesetVersionPropertiesArgs(
-            description=_source(part, store),
-            entities=[f"azureml:{called}:{_VERSION}"],
-            specification=ml.FeaturesetSpecificationArgs(path=f"azureml://datastores/{DATASTORE}/paths/{path}"),
-            stage="Production",
-            materialization_settings=_materialised(store),
-            tags=tags,
-        ),
-        opts=options(links, depends_on=[container, columns, definition], retain=True),
-        **inside,
+    features = PluginResource(
+        "mlinfra:azureml:FeaturesetVersion",
+        store.name,
+        {
+            **place(links),
+            "workspaceName": feature_store_name(environment),
+            "name": called,
+            "version": version,
+            "properties": {
+                "description": _source(part, store),
+                "entities": [f"azureml:{called}:{_VERSION}"],
+                "specification": {"path": f"azureml://datastores/{DATASTORE}/paths/{path}"},
+                "stage": "Production",
+                "materializationSettings": _materialised(store),
+                "tags": tags,
+            },
+        },
+        options=plugin_options(links, depends_on=[container, columns, definition]),
     )
     return links.giving(part, name=called, resource=features)
 
@@ -120,17 +124,21 @@ def _definition(part: ResolvedPart, links: Links, called: str) -> tuple[PluginRe
     return made, folder.path
 
 
-def _materialised(store: FeatureStore) -> ml.MaterializationSettingsArgs:
+def _materialised(store: FeatureStore) -> dict[str, Any]:
     """Return when rows are brought to the stores, by whom, and to which."""
     frequency, interval = recurrence(store.refresh or DAILY) or ("Day", 1)
-    return ml.MaterializationSettingsArgs(
-        store_type="OnlineAndOffline" if store.online else "Offline",
-        resource=ml.MaterializationComputeResourceArgs(instance_type=SPARK_MACHINE),
-        schedule=ml.RecurrenceTriggerArgs(
-            trigger_type="Recurrence", frequency=frequency, interval=interval, start_time=START, time_zone="UTC"
-        ),
-        spark_configuration={"spark.executor.instances": "1"},
-    )
+    return {
+        "storeType": "OnlineAndOffline" if store.online else "Offline",
+        "resource": {"instanceType": SPARK_MACHINE},
+        "schedule": {
+            "triggerType": "Recurrence",
+            "frequency": frequency,
+            "interval": interval,
+            "startTime": START,
+            "timeZone": "UTC",
+        },
+        "sparkConfiguration": {"spark.executor.instances": "1"},
+    }
 
 
 def _units(length: float) -> dict[str, int]:

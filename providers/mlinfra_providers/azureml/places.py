@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
-from mlinfra_providers.azureml.naming import ACCOUNT_LIMIT, group_id, place_digits
+from mlinfra_providers.azureml.naming import ACCOUNT_LIMIT, group_id, physical_name, place_digits
 from mlinfra_providers.short_names import short_name
 
 CONTAINER = "mlinfra"
@@ -46,6 +47,21 @@ def artifacts(environment: Environment) -> Place:
 def records(environment: Environment, *steps: str) -> Place:
     """Return where definitions, and what is remembered of rollouts, are kept: beside the models, where CI reaches."""
     return artifacts(environment).below("environments", environment.name, *steps)
+
+
+def given(environment: Environment) -> Place:
+    """Return where the trees are that jobs read."""
+    return records(environment, "given")
+
+
+def runs(environment: Environment, job: str) -> Place:
+    """Return where the runs of a job, by its physical name, leave what they make."""
+    return records(environment, "runs", job)
+
+
+def reports(environment: Environment, part: Part) -> Place:
+    """Return where a drift monitor's job writes what it found."""
+    return records(environment, "monitors", physical_name(part))
 
 
 def tree(environment: Environment, digest: str) -> Place:

@@ -32,7 +32,6 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
     f"{_ML}:Datastore": _INSIDE | {"name"},
     f"{_ML}:EnvironmentVersion": _INSIDE | {"name", "version"},
     f"{_ML}:FeaturesetContainerEntity": _INSIDE | {"name"},
-    f"{_ML}:FeaturesetVersion": _INSIDE | {"name", "version"},
     f"{_ML}:FeaturestoreEntityContainerEntity": _INSIDE | {"name"},
     f"{_ML}:FeaturestoreEntityVersion": _INSIDE | {"name", "version"},
     f"{_ML}:ModelContainer": _INSIDE | {"name"},

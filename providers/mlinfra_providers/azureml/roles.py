@@ -93,7 +93,7 @@ def reads_captured(
         owner,
         BLOB_READER,
         account_id(links.environment, captured.account),
-        options(links, depends_on=[owner]),
+        options(links, depends_on=[owner, *links.around.made]),
         condition=_below(captured, _READ),
     )
 

@@ -15,6 +15,9 @@ from mlinfra.rollout.samples import NoData, ReleaseSamples, Samples
 from mlinfra_providers.azureml.clients import Azure
 
 NAMESPACE = "microsoft.machinelearningservices/workspaces/onlineendpoints"
+_ERRORS = (" and statusCodeClass eq '5xx'", " and statusCode eq '424'")
+"""What a container fails at is 424 to those who ask:
+https://learn.microsoft.com/azure/machine-learning/how-to-troubleshoot-online-endpoints#http-status-codes"""
 _PERCENTILES = {"p50_ms": "RequestLatency_P50", "p95_ms": "RequestLatency_P95", "p99_ms": "RequestLatency_P99"}
 
 
@@ -43,7 +46,7 @@ def _of(azure: Azure, endpoint: str, name: str, since: datetime, until: datetime
     latencies = {key: ask(metric, "Average") for key, metric in _PERCENTILES.items()}
     return ReleaseSamples(
         requests=round(sum(ask("RequestsPerMinute", "Average"))),
-        errors=round(sum(ask("RequestsPerMinute", "Average", " and statusCodeClass eq '5xx'"))),
+        errors=round(sum(sum(ask("RequestsPerMinute", "Average", condition)) for condition in _ERRORS)),
         percentiles_ms={key: max(values) for key, values in latencies.items() if values},
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
@@ -15,9 +16,12 @@ from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.azureml import samples
 from mlinfra_providers.azureml.clients import Azure
-from mlinfra_providers.azureml.naming import endpoint_name, physical_name, workspace_name
+from mlinfra_providers.azureml.measuring import measure
+from mlinfra_providers.azureml.naming import endpoint_name, name, physical_name, workspace_name
+from mlinfra_providers.azureml.places import abfs, given, reports, runs
 from mlinfra_providers.azureml.split import InForce, Split, newest, release_of
 from mlinfra_providers.azureml.traffic import traffic_record
+from mlinfra_providers.local.layout import Layout
 
 _DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
 
@@ -25,8 +29,9 @@ _DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
 class AzureMLService:
     """Asks Azure ML, Azure Monitor and the store of models."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, repository: Path) -> None:
         self._environment = environment
+        self._repository = repository
         self._azure = Azure(environment.account or "", environment.resource_group or "", workspace_name(environment))
 
     def observe(self, endpoint: str) -> Serving:
@@ -86,16 +91,31 @@ class AzureMLService:
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
-        """Refuse: the definition is there, and nothing puts rows and code where it reads them yet."""
-        _not_yet("training")
+        """Run a command job, or adopt the finished run with the same inputs."""
+        from mlinfra_providers.azureml.jobs import CommandJobs
+        from mlinfra_providers.remote import training
+
+        environment = self._environment
+        made = runs(environment, physical_name(part.part))
+        place = training.Place(given=abfs(given(environment)), runs=abfs(made))
+        jobs = CommandJobs(environment, self._azure)
+        return training.train(environment, self._repository, part, jobs, place, again=again, say=say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
-        """Refuse: the lines are in Log Analytics, and nothing fetches them yet."""
-        _not_yet("logs")
+        """Return what training runs printed that were asked for here.
+
+        Raises:
+            MlinfraError: lines of other parts are in Log Analytics, and nothing fetches them yet.
+        """
+        if not isinstance(part.part, TrainingJob):
+            _not_yet("logs of anything but training jobs")
+        kept = Layout(self._repository, self._environment.name).run(physical_name(part.part))
+        return sorted(kept.rglob("log.txt"), key=lambda path: path.stat().st_mtime)
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
-        """Refuse: the schedule runs by itself, and not on demand yet."""
-        _not_yet("measuring drift on demand")
+        """Run the schedule's job once, on another window."""
+        environment = self._environment
+        return measure(self._azure, name(environment.name, part.part), reports(environment, part.part), window)
 
     def _split(self, endpoint: str) -> Split:
         environment = self._environment

@@ -1,7 +1,8 @@
 """`azure-native` in the lab: wire inputs of pulumi_azure_native, checked against the SDK, put to the emulated Azure.
 
-As the provider does it: a thing that is there already is not made (`cannot create already existing resource`), every
-request waits for its operation, and lists of identities are sent as mappings. Bodies of Azure ML are judged by the
+As the provider does it: a thing that is there already is not made (`cannot create already existing resource`:
+https://github.com/pulumi/pulumi-azure-native/issues/2133), every request waits for its operation, and lists of
+identities are sent as mappings. Bodies of Azure ML are judged by the
 emulated API against its REST models.
 """
 
@@ -68,6 +69,11 @@ class Azure(Cloud):
         kind = _kind(token)
         return not has_unknown(new) and self._id(kind, old) == self._id(kind, new)
 
+    def planned(self, token: str, id_: str | None, inputs: Properties) -> Properties:
+        """Return the inputs as outputs have them: identities are a mapping there."""
+        made: Properties = _sent(inputs)
+        return made
+
     def create(self, token: str, inputs: Properties) -> tuple[str, Properties]:
         kind = _kind(token)
         id_ = self._id(kind, inputs)
@@ -88,7 +94,7 @@ class Azure(Cloud):
             return None
         outputs = _outputs(there, inputs)
         kind = _kind(token)
-        seen = {key: value for key, value in outputs.items() if key not in kind.names}
+        seen = {key: _seen(value) for key, value in outputs.items() if key not in kind.names}
         return Live(_restricted(inputs, {**inputs, **seen}, _arguments(token)), outputs)
 
     def update(self, token: str, id_: str, old: Properties, new: Properties) -> Properties:
@@ -188,15 +194,14 @@ def _sent(value: Any) -> Any:
 def _outputs(there: Properties, inputs: Properties) -> Properties:
     """Return the outputs: flat where the inputs are, with the names that the inputs give."""
     properties = dict(there.get("properties") or {})
-    beside = {
-        key: _seen(value) for key, value in there.items() if key not in ("properties", "id", "type", "systemData")
-    }
+    beside = {key: value for key, value in there.items() if key not in ("properties", "id", "type", "systemData")}
     if "properties" in inputs:
-        return {**inputs, **beside, "properties": properties}
-    return {**inputs, **beside, **{key: _seen(value) for key, value in properties.items()}}
+        return {**_sent(inputs), **beside, "properties": properties}
+    return {**_sent(inputs), **beside, **properties}
 
 
 def _seen(value: Any) -> Any:
+    """Return a value as inputs have it: identities as a list."""
     if isinstance(value, Mapping):
         made = {key: _seen(item) for key, item in value.items()}
         users = made.get("userAssignedIdentities")

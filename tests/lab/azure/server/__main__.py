@@ -32,7 +32,7 @@ from tests.lab.azure.server.online import DEPLOYMENTS, ENDPOINTS, Deployments, E
 from tests.lab.azure.server.resource_manager import Answer, ResourceManager, Rules
 from tests.lab.azure.server.scoring import Scoring
 from tests.lab.azure.server.storage import ACCOUNTS, CONTAINERS, VAULTS, Accounts, Containers, Vaults
-from tests.lab.azure.server.things import Clock, Things, split
+from tests.lab.azure.server.things import Clock, Thing, Things, split
 
 WRITES = ("PUT", "PATCH", "DELETE", "POST")
 
@@ -106,7 +106,7 @@ class Cloud:
                 return Answer(200, dict(self.requests))
             case ("GET", "/lab/things"):
                 with self.manager.lock:
-                    found = [thing for thing in self.manager.things.all() if not thing.came]
+                    found = [thing for thing in self.manager.things.all() if not thing.came and not _is_record(thing)]
                     return Answer(200, [f"{thing.kind.partition('/')[2]} {thing.name}" for thing in found])
             case ("POST", "/lab/reset"):
                 self.reset()
@@ -127,6 +127,11 @@ class Cloud:
             for name in self.blobs.names():
                 self.blobs.drop(*name.split("/"))
             furnish(self.manager, self.blobs)
+
+
+def _is_record(thing: Thing) -> bool:
+    """Say whether a thing is an entry of a workspace: a version of an asset, or a run. They stay as long as it does."""
+    return thing.kind.startswith(f"{workspaces.WORKSPACES}/") and thing.kind.endswith(("/versions", "/jobs"))
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -101,7 +101,7 @@ class Deployments(Rules):
             manager.fleet.put(id_, server)
             thing.begin("Creating", manager.things.after(self._ready(server, size)))
             return thing
-        if _served(there.body) == _served(body):
+        if there.state != "Failed" and _served(there.body) == _served(body):
 
             def keep() -> None:
                 there.body = body

@@ -122,7 +122,7 @@ class ResourceManager:
     def _demand_parent(self, path: str, kind: str, parent: str) -> None:
         container, _, last = kind.rpartition("/")
         if last == "versions" and container.rpartition("/")[2] in MADE_ALONG and self.things.find(parent) is None:
-            self.things.add(Thing(parent, {"properties": {}}))
+            self.things.add(Thing(parent, {"properties": {}}, came=True))
         if self.things.find(parent) is None:
             message = f"Failed to perform the request: the parent resource '{parent}' of '{path}' was not found."
             raise Wrong(404, "ParentResourceNotFound", message)

@@ -113,8 +113,8 @@ def split(id_: str) -> tuple[str, str, str]:
 
     The parent of an extension is what it extends; that of a thing of a resource group is the group.
     """
-    before, _, last = id_.rpartition("/providers/")
-    if not last:
+    before, found, last = id_.rpartition("/providers/")
+    if not found:
         parts = id_.strip("/").split("/")
         kind = "Microsoft.Resources/" + ("resourceGroups" if len(parts) > 2 else "subscriptions")
         return kind.lower(), "/" + "/".join(parts[:-2]), kind
