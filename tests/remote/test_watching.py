@@ -22,6 +22,7 @@ from mlinfra.testing.specimens import MODEL
 from mlinfra_providers.remote import labels as kept
 from mlinfra_providers.remote import watching
 from mlinfra_providers.remote.labels import Labels
+from mlinfra_providers.remote.needs import need
 from mlinfra_serving.drift import build_profile
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -171,6 +172,13 @@ def test_drift_is_measured_on_demand(
     told = watching.drift(environment, tmp_path, part, "all", Kept(**{release: shift}), serving)
     assert (told["verdict"], told["release"], told["rows"]) == (verdict, release, ROWS)
     assert capsys.readouterr().out == ""
+
+
+def test_packages_that_are_missing_are_named() -> None:
+    need("a gate", "pandas")
+    with pytest.raises(MlinfraError, match="a gate needs packages that are not installed: no_such, nor_this") as error:
+        need("a gate", "pandas", "no_such", "nor_this")
+    assert "mlinfra-toolkit[local]" in (error.value.remedy or "")
 
 
 def test_drift_without_a_release_says_what_is_missing(environment: Environment, tmp_path: Path) -> None:

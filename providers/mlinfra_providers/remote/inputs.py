@@ -20,10 +20,11 @@ from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.sources import Columns, Snapshot, snapshot, source_digest
 from mlinfra_providers.remote.jobs import Tree
+from mlinfra_providers.remote.needs import JOINS, ROWS, need
 from mlinfra_providers.run_record import Input
 
 Say = Callable[[str], None]
-ROWS = "rows.parquet"
+ROWS_FILE = "rows.parquet"
 
 
 def read(layout: Layout, part: ResolvedPart, say: Say) -> Mapping[str, Input]:
@@ -34,7 +35,9 @@ def read(layout: Layout, part: ResolvedPart, say: Say) -> Mapping[str, Input]:
     Raises:
         MlinfraError: a source fails, or its rows do not fit the declaration.
     """
-    for store in part.part.references():
+    stores = part.part.references()
+    need("reading what a job trains on", *ROWS, *(JOINS if stores else ()))
+    for store in stores:
         assert isinstance(store, FeatureStore)
         read_store(layout, part, store, say)
     folder = _folder(layout, part)
@@ -88,7 +91,7 @@ def tree(store: ArtifactStore, digest: str) -> Tree:
 
 def _put_file(store: ArtifactStore, path: Path) -> Tree:
     with tempfile.TemporaryDirectory(prefix=".given-", dir=path.parent) as scratch:
-        alone = Path(scratch) / ROWS
+        alone = Path(scratch) / ROWS_FILE
         try:
             alone.hardlink_to(path)
         except OSError:  # a file system without hard links

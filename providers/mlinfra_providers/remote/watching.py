@@ -24,6 +24,7 @@ from mlinfra.rollout.samples import NoData, ReleaseSamples, Samples
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.remote.labels import Labels
+from mlinfra_providers.remote.needs import CAPTURED, need
 
 DRIFT_ROWS = 50_000
 """Rows that a gate's drift is measured on, evenly spaced: more would tell no more."""
@@ -63,6 +64,7 @@ def measured(
     quality, drift = not asked.isdisjoint(LABELLED), "drifted_columns" in asked
     if isinstance(found, NoData) or not (quality or drift):
         return found
+    need("a gate of quality or drift", *CAPTURED)
     from mlinfra_providers.local.captured import captured as rows_of
 
     layout, name = Layout(repository, environment.name), physical_name(endpoint)
@@ -89,6 +91,7 @@ def drift(
     Raises:
         MlinfraError: nothing serves, its baseline is in no store, or the captured requests cannot be brought.
     """
+    need("measuring drift", *CAPTURED)
     from mlinfra_serving.drift.actions import parse_on_drift
     from mlinfra_serving.drift.capture import parse_window
     from mlinfra_serving.drift.job import Job, run
