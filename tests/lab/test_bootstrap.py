@@ -13,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from mlinfra.foundation_stack import FoundationStack
+from mlinfra.operations.bootstrap import foundation_of
+from mlinfra.repository import Repository
 from mlinfra_engine.install import ensure
+from tests.bootstrap.environments import text
 from tests.lab.aws.emulator import REGION, Emulator
+from tests.lab.gcp.emulator import running as running_gcp
 from tests.lab.kubernetes.apiserver.server import Server
 from tests.lab.project import install
 
@@ -153,14 +158,14 @@ def test_kubernetes(empty_aws: Emulator, kubernetes: Server, tmp_path: Path) -> 
     """The cluster's own things are made; where state and models are kept is only looked for."""
     s3 = empty_aws.client("s3")
     clone = _clone(tmp_path, {**empty_aws.environment, **kubernetes.environment})
-    text = f"""target: kubernetes
+    file = f"""target: kubernetes
 stacks: [example]
 context: lab
 namespace: bootstrapped
 state: {_state(empty_aws, "acme-cluster-state")}
 artifacts: s3://acme-cluster-models/models
 """
-    clone.write(text)
+    clone.write(file)
     told = clone.run("bootstrap", "prod", "--yes", expect=3)
     assert "missing  state: " in told
     assert "is not there, and keeps the state of what is made" in told
@@ -175,3 +180,23 @@ artifacts: s3://acme-cluster-models/models
     assert json.loads(s3.get_object(Bucket="acme-cluster-state", Key=CHECKPOINT)["Body"].read())["version"] == 3
     told = clone.another(tmp_path / "other").run("bootstrap", "prod", "--yes")
     assert "everything is there; nothing was changed" in told
+
+
+def test_google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program by the real engine, in the emulated project: all of it is taken, in an order that Google takes it."""
+    with running_gcp() as gcp:
+        clone = _clone(tmp_path, gcp.environment)
+        for name, value in clone.environment.items():
+            monkeypatch.setenv(name, value)
+        clone.write(text("vertex"))
+        repository = Repository(clone.folder)
+        place, foundation = foundation_of(repository, "prod")
+        stack = FoundationStack(repository, place, ensure(lambda _: None), at_home=True)
+        stack.want([thing.key for thing in foundation.things])
+        outcome = stack.up(lambda _: None)
+        assert outcome.errors == []
+        there = gcp.there()
+        for kind in ("Bucket", "CryptoKey", "WorkloadIdentityPoolProvider", "Account", "Repository"):
+            assert any(line.startswith(f"{kind} ") or f":{kind} " in line for line in there), (kind, there)
+        assert stack.made()[0] == {thing.key for thing in foundation.things}
+        assert stack.differences() == 0

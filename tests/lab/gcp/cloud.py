@@ -16,6 +16,7 @@ import httpx
 from tests.lab.arguments import problems
 from tests.lab.cloud import Answer, Cloud, Live, Question, Refused
 from tests.lab.gcp.kinds import EMPTY_FIRST, ENDPOINT, KINDS, Kind
+from tests.lab.gcp.server.models import NUMBER
 from tests.lab.gcp.server.project import PLUGIN
 from tests.lab.gcp.server.things import PATH
 from tests.lab.wire import Properties, has_unknown
@@ -48,10 +49,13 @@ class Google(Cloud):
         self._settings = settings
 
     def invoke(self, token: str, arguments: Properties) -> Properties:
-        """Answer `getProject`: the project and who pays for it."""
+        """Answer `getProject`: the project and who pays for it; and who Cloud Storage is."""
         if token == "gcp:organizations/getProject:getProject":
             project = arguments.get("projectId", self._settings.get("project", ""))
             return {"id": f"projects/{project}", "projectId": project, "billingAccount": "000000-LAB000-000000"}
+        if token == "gcp:storage/getProjectServiceAccount:getProjectServiceAccount":
+            address = f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
+            return {"id": address, "emailAddress": address, "member": f"serviceAccount:{address}"}
         return super().invoke(token, arguments)
 
     def check(self, question: Question) -> Answer:

@@ -84,6 +84,7 @@ _COMPUTED = {"selfLink": f"{_COMPUTE}/{{id}}"}
 _ADDRESS = "{accountId}@{project}.iam.gserviceaccount.com"
 _AGENT = "service-{number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
 _DATASET = ("gcp:bigquery/dataset:Dataset", "projects/{project}/datasets/{datasetId}")
+_POOL = "projects/{project}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}"
 _BUCKET = ("gcp:storage/bucket:Bucket", "{bucket}")
 
 _LISTED = (
@@ -147,6 +148,16 @@ _LISTED = (
     Kind("gcp:serviceaccount/iAMMember:IAMMember", "{serviceAccountId}/{role}/{member}",
          _MEMBER | {"serviceAccountId"}, {"etag": "E"},
          ("gcp:serviceaccount/account:Account", "{serviceAccountId}")),
+    Kind("gcp:iam/workloadIdentityPool:WorkloadIdentityPool", _POOL, _of("project", "workloadIdentityPoolId"),
+         {"name": "projects/{number}/locations/global/workloadIdentityPools/{workloadIdentityPoolId}",
+          "state": "ACTIVE"}),
+    Kind("gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider",
+         f"{_POOL}/providers/{{workloadIdentityPoolProviderId}}",
+         _of("project", "workloadIdentityPoolId", "workloadIdentityPoolProviderId"), {"state": "ACTIVE"},
+         ("gcp:iam/workloadIdentityPool:WorkloadIdentityPool", _POOL)),
+    Kind("gcp:artifactregistry/repository:Repository",
+         "projects/{project}/locations/{location}/repositories/{repositoryId}",
+         _of("format", "kmsKeyName", "location", "project", "repositoryId"), {"name": "{repositoryId}"}),
     Kind("gcp:cloudscheduler/job:Job", "projects/{project}/locations/{region}/jobs/{name}", _PLACED,
          {"state": "ENABLED"}),
     Kind("gcp:billing/budget:Budget", "billingAccounts/{billingAccount}/budgets/{_}", _of("billingAccount"),
