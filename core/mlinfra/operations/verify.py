@@ -248,7 +248,20 @@ def _of_truth(session: Session, endpoint: EndpointTruth) -> Iterator[Difference]
             wish = f"{digits} is the artifact {short(deployment.release.identity.artifact)}"
             loaded = f"its server has loaded {short(item.artifact)}"
             yield Difference(key, (wants, TRUTH), (wish, loaded), mends)
+        if deployment is not None and item.healthy and item.replicas is not None:
+            yield from _of_replicas(deployment, item.replicas, key, mends)
     yield from _of_split(session, endpoint, {digits: item.weight for digits, item in served.items() if item.weight})
+
+
+def _of_replicas(deployment: Deployment, replicas: int, key: str, mends: str) -> Iterator[Difference]:
+    """Yield where a release has fewer or more replicas than it may: within its scale, the load decides."""
+    declared = deployment.part
+    assert isinstance(declared, Endpoint)
+    least, most = declared.scale.min, declared.scale.max
+    if not least <= replicas <= most:
+        scale = str(least) if least == most else f"{least} to {most}"
+        wish = f"{deployment.release.short} is declared with {scale} replicas"
+        yield Difference(key, (STACKS, TRUTH), (wish, f"it has {replicas}"), mends)
 
 
 def _of_split(session: Session, endpoint: EndpointTruth, weights: Mapping[str, int]) -> Iterator[Difference]:
