@@ -36,6 +36,7 @@ class Cloud:
         self.policies: dict[str, list[dict[str, Any]]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.goes_back: str | None = None
+        self.fails: str | None = None
         self.polls = 2
 
     def client(self, service: str) -> Any:
@@ -54,6 +55,8 @@ class Cloud:
     # sagemaker
 
     def sagemaker_create_endpoint(self, EndpointName: str, EndpointConfigName: str, Tags: Any) -> Any:  # noqa: N803
+        if EndpointName in self.endpoints:
+            raise refused(f'Cannot create already existing endpoint "{EndpointName}".')
         self.endpoints[EndpointName] = {"tags": {item["Key"]: item["Value"] for item in Tags}, "busy": self.polls}
         self._deploy(EndpointName, EndpointConfigName, retain=False)
 
@@ -65,13 +68,14 @@ class Cloud:
         found["busy"] -= busy
         if not busy and found.get("next"):
             found.update(found.pop("next"))
+        failed = not busy and self.fails is not None
         return {
             "EndpointName": EndpointName,
             "EndpointArn": f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/{EndpointName}",
             "EndpointConfigName": found["configuration"],
-            "EndpointStatus": "Updating" if busy else "InService",
+            "EndpointStatus": "Updating" if busy else "Failed" if failed else "InService",
             "ProductionVariants": [{"VariantName": name, **item} for name, item in found["variants"].items()],
-            **({"FailureReason": found["reason"]} if found.get("reason") else {}),
+            **({"FailureReason": self.fails or found["reason"]} if failed or found.get("reason") else {}),
         }
 
     def sagemaker_update_endpoint(
@@ -79,13 +83,15 @@ class Cloud:
         EndpointName: str,  # noqa: N803
         EndpointConfigName: str,  # noqa: N803
         RetainAllVariantProperties: bool,  # noqa: N803
-        DeploymentConfig: Any,  # noqa: N803
+        DeploymentConfig: Any = None,  # noqa: N803
     ) -> Any:
         self._must_be_idle(EndpointName)
         before = {item["VariantName"]: item for item in self.configurations[self._of(EndpointName)["configuration"]]}
         after = {item["VariantName"]: item for item in self.configurations[EndpointConfigName]}
         for variant, item in before.items():
             changed = variant not in after or after[variant]["InstanceType"] != item["InstanceType"]
+            if DeploymentConfig and set(before) != set(after):
+                raise refused("must have the same variant name as the old endpoint configuration")
             if changed and f"endpoint/{EndpointName}/variant/{variant}" in self.targets:
                 raise refused(f"variant {variant} is registered as a scalable target")
         self._of(EndpointName)["busy"] = self.polls
@@ -101,7 +107,10 @@ class Cloud:
     ) -> Any:
         self._must_be_idle(EndpointName)
         for item in DesiredWeightsAndCapacities:
-            self._of(EndpointName)["variants"][item["VariantName"]]["CurrentWeight"] = item["DesiredWeight"]
+            there = self._of(EndpointName)["variants"][item["VariantName"]]
+            there["CurrentWeight"] = item.get("DesiredWeight", there["CurrentWeight"])
+            count = item.get("DesiredInstanceCount", there["CurrentInstanceCount"])
+            there["CurrentInstanceCount"] = there["DesiredInstanceCount"] = count
         self._of(EndpointName)["busy"] = self.polls
 
     def sagemaker_delete_endpoint(self, EndpointName: str) -> Any:  # noqa: N803
@@ -208,9 +217,11 @@ class Cloud:
         variants = {}
         for item in self.configurations[configuration]:
             kept = there.get(item["VariantName"], {}) if retain else {}
+            count = kept.get("CurrentInstanceCount", item["InitialInstanceCount"])
             variants[item["VariantName"]] = {
                 "CurrentWeight": kept.get("CurrentWeight", item["InitialVariantWeight"]),
-                "CurrentInstanceCount": kept.get("CurrentInstanceCount", item["InitialInstanceCount"]),
+                "CurrentInstanceCount": count,
+                "DesiredInstanceCount": count,
             }
         made = {"configuration": configuration, "variants": variants, "reason": None}
         if "configuration" in self._of(endpoint):

@@ -80,6 +80,13 @@ def test_stateful_things_are_protected(reference: Reference) -> None:
         "aws:glue/catalogDatabase:CatalogDatabase",
         "aws:kms/key:Key",
         "aws:s3/bucket:Bucket",
+        # a bucket that stays must stay closed and encrypted
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        "aws:s3/bucketPolicy:BucketPolicy",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketVersioning:BucketVersioning",
         "aws:sagemaker/featureGroup:FeatureGroup",
         "aws:sagemaker/modelPackageGroup:ModelPackageGroup",
     }

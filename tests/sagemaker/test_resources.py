@@ -28,8 +28,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     made = Cloud()
     monkeypatch.setattr(clients, "_client", lambda service, region: made.client(service))
     monkeypatch.setattr(clients, "_check_account", lambda account, region: None)
-    for module in ("clients", "endpoint_api", "resources.endpoint", "resources.feature_columns"):
-        monkeypatch.setattr(f"mlinfra_providers.sagemaker.{module}.wait", lambda *_: None)
+    monkeypatch.setattr(clients.time, "sleep", lambda _: None)
     made.configurations = {
         "one": [variant("v1", 1)],
         "two": [variant("v2", 0), variant("v1", 1)],
@@ -54,7 +53,8 @@ def variant(name: str, weight: float, machine: str = "ml.m5.large") -> dict[str,
 
 def endpoint(configuration: str, **changes: Any) -> dict[str, Any]:
     declared = {"name": "prod-api", "endpointConfigName": configuration, "bySteps": True, "deploymentConfig": GUARD}
-    return {**PLACE, **declared, "tags": {"owner": "me"}, **changes}
+    instances = {"v1": [2, 4], "v2": [2, 4]}
+    return {**PLACE, **declared, "tags": {"owner": "me"}, "instances": instances, **changes}
 
 
 def traffic(*releases: str, **changes: Any) -> dict[str, Any]:
@@ -145,6 +145,66 @@ def test_a_rollback_of_sagemakers_is_found(cloud: Cloud, reason: str) -> None:
     with pytest.raises(MlinfraError, match="SageMaker took the endpoint prod-api back to one") as raised:
         Endpoint(HERE).update("prod-api", endpoint("one"), endpoint("two"))
     assert reason in raised.value.message
+
+
+def test_an_update_is_guarded_where_the_variants_stay(cloud: Cloud) -> None:
+    """A guarded one demands the same variants, so another release comes without."""
+    deployed(cloud)
+    Endpoint(HERE).update("prod-api", endpoint("two"), endpoint("two-larger"))
+    service().shift("api", {"v2": 100}, 2)
+    Endpoint(HERE).update("prod-api", endpoint("two-larger"), endpoint("new"))
+    larger, without = [given for name, given in cloud.calls if name == "update_endpoint"]
+    assert larger["DeploymentConfig"] == {"BlueGreenUpdatePolicy": {"TerminationWaitInSeconds": 120}}
+    assert "DeploymentConfig" not in without
+
+
+@pytest.mark.parametrize(("by_hand", "repaired"), [(9, 4), (1, 2), (3, 3)])
+def test_instances_beyond_what_is_declared_are_seen_and_put_back(cloud: Cloud, by_hand: int, repaired: int) -> None:
+    deployed(cloud, {"v2": 50, "v1": 50})
+    cloud.endpoints["prod-api"]["variants"]["v2"]["DesiredInstanceCount"] = by_hand
+    found = Endpoint(HERE).read("prod-api", endpoint("two"))
+    assert found is not None
+    assert (found.inputs == endpoint("two")) == (by_hand == repaired)
+    Endpoint(HERE).update("prod-api", found.inputs, endpoint("two"))
+    assert cloud.endpoints["prod-api"]["variants"]["v2"]["DesiredInstanceCount"] == repaired
+    assert cloud.weights("prod-api") == {"v2": 50, "v1": 50}
+
+
+@pytest.mark.parametrize("operation", ["create_endpoint", "update_endpoint"])
+def test_a_request_that_was_done_and_not_answered_is_found_done(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """boto3 sends it again, and SageMaker says that the endpoint exists, or is being changed."""
+    real = getattr(cloud, f"sagemaker_{operation}")
+
+    def twice(**given: Any) -> Any:
+        real(**given)
+        return real(**given)
+
+    monkeypatch.setattr(cloud, f"sagemaker_{operation}", twice)
+    handler = Endpoint(HERE)
+    handler.create(endpoint("one"))
+    handler.update("prod-api", endpoint("one"), endpoint("two"))
+    assert cloud.endpoints["prod-api"]["configuration"] == "two"
+
+
+def test_an_endpoint_that_failed_is_not_left_behind(cloud: Cloud) -> None:
+    """Nothing but deleting it can be done with it, and its name would be taken."""
+    cloud.fails = "no capacity"
+    with pytest.raises(MlinfraError, match="the endpoint prod-api does not serve: no capacity"):
+        Endpoint(HERE).create(endpoint("one"))
+    assert cloud.endpoints == {}
+    cloud.sagemaker_create_endpoint("prod-api", "one", [])
+    cloud.endpoints["prod-api"]["busy"] = 0
+    real = cloud.sagemaker_delete_endpoint
+
+    def delete(**given: Any) -> None:
+        cloud.fails = None
+        real(**given)
+
+    cloud.sagemaker_delete_endpoint = delete  # type: ignore[method-assign]
+    Endpoint(HERE).create(endpoint("one"))
+    assert cloud.names().count("create_endpoint") == 2
 
 
 def test_tags_are_changed_without_an_update(cloud: Cloud) -> None:

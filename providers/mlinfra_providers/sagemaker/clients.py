@@ -11,7 +11,7 @@ from typing import Any
 from mlinfra.problems import MlinfraError
 
 NO_SUCH = ("Could not find", "does not exist", "NoSuchKey", "not found", "No scalable target")
-POLL_SECONDS = 10.0
+FIRST_POLL_SECONDS, POLL_SECONDS, POLL_GROWTH = 0.2, 10.0, 1.5
 
 
 class Clients:
@@ -92,6 +92,31 @@ def is_gone(error: Any) -> bool:
     return said.get("Code") in codes or any(text in str(said.get("Message")) for text in NO_SUCH)
 
 
-def wait(seconds: float = POLL_SECONDS) -> None:
-    """Wait before asking again."""
-    time.sleep(seconds)
+def is_taken(error: Any) -> bool:
+    """Whether an answer says that something of this name is there already."""
+    said = error.response.get("Error", {})
+    return said.get("Code") in ("ResourceInUse", "EntityAlreadyExists") or "already exist" in str(said.get("Message"))
+
+
+@contextmanager
+def done_already_is_fine() -> Iterator[None]:
+    """Let pass that a change is under way: a request whose answer was lost is sent again, and SageMaker says so.
+
+    What came of it must be read back: the change that is under way can be somebody else's.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if "in-progress" not in str(error.response.get("Error", {}).get("Message")):
+            raise
+
+
+def asking() -> Iterator[None]:
+    """Yield each time that AWS may be asked again: often at first, then every ten seconds, without end."""
+    pause = FIRST_POLL_SECONDS
+    while True:
+        yield
+        time.sleep(pause)
+        pause = min(POLL_SECONDS, pause * POLL_GROWTH)

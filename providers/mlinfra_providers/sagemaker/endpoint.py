@@ -63,6 +63,10 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             "endpointConfigName": configuration.name,
             "bySteps": _by_steps(endpoint),
             "deploymentConfig": watching.guard(alarms),
+            "instances": {
+                deployment.release.short: [_served(deployment).scale.min, _served(deployment).scale.max]
+                for deployment in part.deployments
+            },
             "tags": tags_of(links.environment, part),
         },
         outputs=["arn"],

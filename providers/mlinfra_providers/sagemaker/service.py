@@ -26,11 +26,13 @@ from mlinfra_providers.sagemaker.logs import logs
 from mlinfra_providers.sagemaker.naming import SAGEMAKER_LIMIT, physical_name
 from mlinfra_providers.sagemaker.split import InForce, Split
 from mlinfra_providers.sagemaker.storage import bucket_name
+from mlinfra_providers.sagemaker.strays import Strays
 from mlinfra_providers.sagemaker.traffic import record_key
 from mlinfra_providers.sagemaker.training_job import place
 from mlinfra_providers.short_names import short_name
 
-_IN_SERVICE = "InService"
+_ANSWERING = ("InService", "Updating", "SystemUpdating", "RollingBack")
+"""The states in which an endpoint answers (botocore: EndpointStatus): while it changes, what was there before does."""
 
 
 class SageMakerService:
@@ -88,11 +90,12 @@ class SageMakerService:
         return self._labels(endpoint).add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
-        """Bring nothing back: no reboot ends what SageMaker runs."""
-        return ()
+        """Remove what a killed run made and did not record; no reboot ends what SageMaker runs."""
+        return list(Strays(self._clients, self._environment.name).remove(recorded))
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:
-        """End nothing: all that runs is a resource of the engine."""
+        """End what serves and was not recorded. What is kept, the state says."""
+        list(Strays(self._clients, self._environment.name).end())
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
@@ -136,7 +139,7 @@ class SageMakerService:
         return ServedRelease(
             release=release,
             weight=found.weights[release],
-            healthy=found.endpoint["EndpointStatus"] == _IN_SERVICE and bool(replicas),
+            healthy=found.endpoint["EndpointStatus"] in _ANSWERING and bool(replicas),
             artifact=self._artifact(found.endpoint["EndpointConfigName"], release),
             image=images[0].get("ResolvedImage"),
             replicas=replicas,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlinfra.problems import MlinfraError, Refused
-from mlinfra_providers.sagemaker.clients import Clients, explained, is_gone
+from mlinfra_providers.sagemaker.clients import Clients, done_already_is_fine, explained, is_gone
 from mlinfra_providers.sagemaker.endpoint_api import describe, settled
 
 _TOTAL = 100
@@ -92,7 +92,7 @@ class Split:
         if percentages(found) == {variant: weights.get(variant, 0) for variant in variants}:
             return
         wanted = [{"VariantName": variant, "DesiredWeight": float(weights.get(variant, 0))} for variant in variants]
-        with explained(f"shifting {self._endpoint}"):
+        with explained(f"shifting {self._endpoint}"), done_already_is_fine():
             api.update_endpoint_weights_and_capacities(EndpointName=self._endpoint, DesiredWeightsAndCapacities=wanted)
         after = percentages(settled(api, self._endpoint))
         if after != {variant: weights.get(variant, 0) for variant in variants}:

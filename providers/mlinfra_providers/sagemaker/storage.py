@@ -32,12 +32,9 @@ def make_bucket(
     if environment.bucket is not None:
         return environment.bucket, ()
     label = f"{environment.name}-data"
-    bucket = aws.s3.Bucket(
-        label,
-        bucket=bucket_name(environment),
-        tags=tags,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=True)),
-    )
+    # all of it: a bucket that stays must stay closed and encrypted
+    opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(protect=True))
+    bucket = aws.s3.Bucket(label, bucket=bucket_name(environment), tags=tags, opts=opts)
     made: list[pulumi.Resource] = [
         aws.s3.BucketVersioning(
             label,

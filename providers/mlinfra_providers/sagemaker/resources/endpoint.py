@@ -13,13 +13,16 @@ from typing import Any, ClassVar
 
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.handler import Found, Handler, Properties
-from mlinfra_providers.sagemaker.clients import clients, explained, gone_is_fine, wait
-from mlinfra_providers.sagemaker.endpoint_api import describe, settled
+from mlinfra_providers.sagemaker.clients import clients, done_already_is_fine, explained, gone_is_fine, is_taken
+from mlinfra_providers.sagemaker.endpoint_api import describe, gone, settled
 from mlinfra_providers.sagemaker.resources import variant_scaling
 
 
 class Endpoint(Handler):
-    """Its configuration is changed in place; whoever has a share of the requests keeps it."""
+    """Its configuration is changed in place; whoever has a share of the requests keeps it.
+
+    `instances` are the bounds of each variant, [least, most]: a count beyond them was set by hand, and is put back.
+    """
 
     outputs: ClassVar[tuple[str, ...]] = ("arn",)
     immutable: ClassVar[frozenset[str]] = frozenset({"account", "region", "environment", "name"})
@@ -29,16 +32,20 @@ class Endpoint(Handler):
         api = clients(inputs)("sagemaker")
         name = inputs["name"]
         found = describe(api, name)
+        if found is not None and settled(api, name)["EndpointStatus"] == "Failed":
+            # whoever made it was killed while it failed, and of a failed endpoint nothing else can be made
+            self.delete(name, inputs)
+            found = None
         if found is None:
-            with explained(f"creating the endpoint {name}"):
-                api.create_endpoint(
-                    EndpointName=name,
-                    EndpointConfigName=inputs["endpointConfigName"],
-                    Tags=[{"Key": key, "Value": value} for key, value in sorted(inputs["tags"].items())],
-                )
+            self._make(api, inputs)
         elif found["EndpointConfigName"] != inputs["endpointConfigName"]:
             return name, self.update(name, inputs, inputs)
-        return name, {"arn": _settle(api, inputs)}
+        try:
+            return name, {"arn": _settle(api, inputs)}
+        except MlinfraError:
+            if (describe(api, name) or {}).get("EndpointStatus") == "Failed":
+                self.delete(name, inputs)
+            raise
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
         """Return the configuration that is really in force, as an input too: a rollback is seen by a refresh."""
@@ -49,9 +56,12 @@ class Endpoint(Handler):
         with explained(f"reading the tags of {id_}"):
             tags = api.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
         own = {item["Key"]: item["Value"] for item in tags if not item["Key"].startswith("aws:")}
-        return Found(
-            {**inputs, "endpointConfigName": found["EndpointConfigName"], "tags": own}, {"arn": found["EndpointArn"]}
-        )
+        there = {
+            "endpointConfigName": found["EndpointConfigName"],
+            "tags": own,
+            "instances": {**inputs["instances"], **{name: [now, now] for name, (now, _) in _beyond(found, inputs)}},
+        }
+        return Found({**inputs, **there}, {"arn": found["EndpointArn"]})
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
         """Change configuration and tags; the split stays as it is.
@@ -60,12 +70,13 @@ class Endpoint(Handler):
             MlinfraError: it would take requests from a release that serves, or SageMaker went back.
         """
         api = clients(new)("sagemaker")
-        arn = settled(api, id_)["EndpointArn"]
-        self._tag(api, arn, old.get("tags", {}), new["tags"])
+        self._tag(api, settled(api, id_)["EndpointArn"], old.get("tags", {}), new["tags"])
         found = describe(api, id_)
         if found is None or found["EndpointConfigName"] != new["endpointConfigName"]:
             self._change(api, id_, new)
-        return {"arn": _settle(api, new)}
+        arn = _settle(api, new)
+        self._count(api, new)
+        return {"arn": arn}
 
     def delete(self, id_: str, inputs: Properties) -> None:
         """Delete the endpoint, or find it gone."""
@@ -73,8 +84,34 @@ class Endpoint(Handler):
         with explained(f"deleting the endpoint {id_}"):
             with gone_is_fine():
                 api.delete_endpoint(EndpointName=id_)
-            while describe(api, id_) is not None:
-                wait()
+            gone(api, id_)
+
+    def _make(self, api: Any, inputs: Properties) -> None:
+        """Create the endpoint. A connection may be lost after it was: asked again, SageMaker says that it exists."""
+        from botocore.exceptions import ClientError
+
+        name = inputs["name"]
+        with explained(f"creating the endpoint {name}"):
+            try:
+                api.create_endpoint(
+                    EndpointName=name,
+                    EndpointConfigName=inputs["endpointConfigName"],
+                    Tags=[{"Key": key, "Value": value} for key, value in sorted(inputs["tags"].items())],
+                )
+            except ClientError as error:
+                if not is_taken(error):
+                    raise
+
+    def _count(self, api: Any, inputs: Properties) -> None:
+        """Bring back how many instances a variant has, where somebody set it beyond what is declared."""
+        name = inputs["name"]
+        beyond = _beyond(settled(api, name), inputs)
+        if not beyond:
+            return
+        wanted = [{"VariantName": variant, "DesiredInstanceCount": count} for variant, (_, count) in beyond]
+        with explained(f"setting the instances of {name}"), done_already_is_fine():
+            api.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
+        settled(api, name)
 
     def _change(self, api: Any, name: str, new: Properties) -> None:
         with explained(f"reading the configuration {new['endpointConfigName']}"):
@@ -94,12 +131,14 @@ class Endpoint(Handler):
         changed = [variant for variant, item in there.items() if _machine_differs(api, found, variant, wanted)]
         registered = variant_scaling.take(scaling, name, changed)
         try:
-            with explained(f"updating the endpoint {name}"):
+            with explained(f"updating the endpoint {name}"), done_already_is_fine():
                 api.update_endpoint(
                     EndpointName=name,
                     EndpointConfigName=new["endpointConfigName"],
                     RetainAllVariantProperties=bool(serving & set(wanted)),
-                    DeploymentConfig=guard(new["deploymentConfig"]),
+                    # a guarded deployment demands the same variants; one that comes has no share of the requests yet
+                    # (docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html)
+                    **({"DeploymentConfig": guard(new["deploymentConfig"])} if set(wanted) == set(there) else {}),
                 )
             _settle(api, new)
         finally:
@@ -110,6 +149,16 @@ class Endpoint(Handler):
             if gone := sorted(set(old) - set(new)):
                 api.delete_tags(ResourceArn=arn, TagKeys=gone)
             api.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in sorted(new.items())])
+
+
+def _beyond(found: Properties, inputs: Properties) -> list[tuple[str, tuple[int, int]]]:
+    """Return each variant whose instance count is not within its bounds: the count, and the nearest one within."""
+    counts = {item["VariantName"]: item.get("DesiredInstanceCount") for item in found.get("ProductionVariants", ())}
+    return [
+        (variant, (count, int(min(max(count, least), most))))
+        for variant, (least, most) in inputs["instances"].items()
+        if (count := counts.get(variant)) is not None and not least <= count <= most
+    ]
 
 
 def guard(declared: Properties) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mlinfra.problems import Refused
 from mlinfra_providers.handler import Found, Handler, Properties
-from mlinfra_providers.sagemaker.clients import clients, explained, is_gone, wait
+from mlinfra_providers.sagemaker.clients import asking, clients, explained, is_gone
 
 
 class FeatureColumns(Handler):
@@ -66,11 +66,10 @@ class FeatureColumns(Handler):
                 FeatureGroupName=name,
                 FeatureAdditions=[{"FeatureName": column, "FeatureType": kind} for column, kind in new.items()],
             )
-            while True:
+            for _ in asking():
                 found = api.describe_feature_group(FeatureGroupName=name)
                 status = found.get("LastUpdateStatus", {})
                 if status.get("Status") == "Failed":
                     raise Refused(f"{name}: SageMaker did not add the columns: {status.get('FailureReason')}")
                 if status.get("Status") != "InProgress":
                     return
-                wait()
