@@ -28,10 +28,10 @@ HOME = ROOT / ".cache" / "lab"
 
 @contextmanager
 def _sagemaker() -> Iterator[Mapping[str, str]]:
-    from tests.lab.aws.emulator import running
+    from tests.lab.aws.target import running
 
-    with running() as emulator:
-        yield emulator.environment
+    with running() as target:
+        yield target.environment
 
 
 @contextmanager

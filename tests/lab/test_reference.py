@@ -57,4 +57,4 @@ def test_everything_that_needs_no_release_is_made_once(own_aws: Emulator, tmp_pa
     assert project.refresh().changes == []
     assert project.preview().changes == []
     kinds = {line.partition(" ")[0] for line in leftovers(own_aws)}
-    assert {"sagemaker", "s3", "iam", "kms", "ec2", "logs", "sns"} <= kinds
+    assert {"Pipeline", "Bucket", "Role", "Key", "Vpc", "LogGroup", "Topic"} <= kinds

@@ -20,7 +20,7 @@ from botocore.config import Config
 
 ROOT = Path(__file__).parents[3]
 REGION = "eu-west-1"
-START_SECONDS = 240.0
+START_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ class Emulator:
         return answer
 
     def reset(self) -> None:
-        """Forget everything but SageMaker's things, which tests delete."""
-        httpx.post(f"{self.url}/moto-api/reset", trust_env=False).raise_for_status()
+        """Forget everything, faults too, and stop what serves and trains."""
+        for path in ("moto-api/reset", "lab/reset"):
+            httpx.post(f"{self.url}/{path}", timeout=START_SECONDS, trust_env=False).raise_for_status()
 
     def settled(self, endpoint: str) -> dict[str, Any]:
         """Wait until nothing is under way at an endpoint, and describe it."""

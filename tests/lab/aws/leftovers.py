@@ -8,50 +8,54 @@ from tests.lab.aws.emulator import Emulator
 
 LISTS = {
     "sagemaker": (
-        "list_models:Models:ModelName",
-        "list_endpoint_configs:EndpointConfigs:EndpointConfigName",
-        "list_endpoints:Endpoints:EndpointName",
-        "list_feature_groups:FeatureGroupSummaries:FeatureGroupName",
-        "list_model_package_groups:ModelPackageGroupSummaryList:ModelPackageGroupName",
-        "list_model_packages:ModelPackageSummaryList:ModelPackageArn",
-        "list_pipelines:PipelineSummaries:PipelineName",
-        "list_monitoring_schedules:MonitoringScheduleSummaries:MonitoringScheduleName",
-        "list_training_jobs:TrainingJobSummaries:TrainingJobName",
+        "Model list_models Models ModelName",
+        "EndpointConfig list_endpoint_configs EndpointConfigs EndpointConfigName",
+        "Endpoint list_endpoints Endpoints EndpointName",
+        "FeatureGroup list_feature_groups FeatureGroupSummaries FeatureGroupName",
+        "ModelPackageGroup list_model_package_groups ModelPackageGroupSummaryList ModelPackageGroupName",
+        "ModelPackage list_model_packages ModelPackageSummaryList ModelPackageArn",
+        "Pipeline list_pipelines PipelineSummaries PipelineName",
+        "MonitoringSchedule list_monitoring_schedules MonitoringScheduleSummaries MonitoringScheduleName",
+        "TrainingJob list_training_jobs TrainingJobSummaries TrainingJobName",
     ),
-    "s3": ("list_buckets:Buckets:Name",),
-    "iam": ("list_roles:Roles:RoleName", "list_policies(Local):Policies:PolicyName"),
-    "logs": ("describe_log_groups:logGroups:logGroupName",),
-    "cloudwatch": ("describe_alarms:MetricAlarms:AlarmName", "list_dashboards:DashboardEntries:DashboardName"),
-    "glue": ("get_databases:DatabaseList:Name",),
-    "sns": ("list_topics:Topics:TopicArn", "list_subscriptions:Subscriptions:SubscriptionArn"),
-    "events": ("list_rules:Rules:Name",),
-    "scheduler": ("list_schedules:Schedules:Name",),
+    "s3": ("Bucket list_buckets Buckets Name",),
+    "iam": ("Role list_roles Roles RoleName", "Policy list_policies(Local) Policies PolicyName"),
+    "logs": ("LogGroup describe_log_groups logGroups logGroupName",),
+    "cloudwatch": (
+        "Alarm describe_alarms MetricAlarms AlarmName",
+        "Dashboard list_dashboards DashboardEntries DashboardName",
+    ),
+    "glue": ("Database get_databases DatabaseList Name",),
+    "sns": ("Topic list_topics Topics TopicArn", "Subscription list_subscriptions Subscriptions SubscriptionArn"),
+    "events": ("Rule list_rules Rules Name",),
+    "scheduler": ("Schedule list_schedules Schedules Name",),
 }
+"""How each kind is listed: its name here, the call, where the answer has the list, and the name of a thing in it."""
 
 
 def leftovers(emulator: Emulator) -> list[str]:
-    """Return everything that is there and did not come with the account, as `service name`."""
+    """Return everything that is there and did not come with the account, as `kind name`."""
     found = [
-        f"{service} {item[member]}"
+        f"{kind} {item[member]}"
         for service, lists in LISTS.items()
         for text in lists
-        for call, listed, member in [text.split(":")]
+        for kind, call, listed, member in [text.split()]
         for item in _asked(emulator.client(service), call)[listed]
     ]
     ec2 = emulator.client("ec2")
-    found += [f"ec2 {vpc['VpcId']}" for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
+    found += [f"Vpc {vpc['VpcId']}" for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
     ends = ec2.describe_vpc_endpoints()["VpcEndpoints"]  # a deleted one is listed for a while
-    found += [f"ec2 {end['VpcEndpointId']}" for end in ends if end["State"] != "deleted"]
+    found += [f"VpcEndpoint {end['VpcEndpointId']}" for end in ends if end["State"] != "deleted"]
     groups = ec2.describe_security_groups()["SecurityGroups"]
-    found += [f"ec2 {group['GroupId']}" for group in groups if group["GroupName"] != "default"]
+    found += [f"SecurityGroup {group['GroupId']}" for group in groups if group["GroupName"] != "default"]
     scaling = emulator.client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-    found += [f"application-autoscaling {target['ResourceId']}" for target in targets]
+    found += [f"ScalableTarget {target['ResourceId']}" for target in targets]
     kms = emulator.client("kms")
     for key in kms.list_keys()["Keys"]:
         told = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
         if told["KeyState"] != "PendingDeletion" and told["KeyManager"] == "CUSTOMER":
-            found.append(f"kms {key['KeyId']}")
+            found.append(f"Key {key['KeyId']}")
     return sorted(found)
 
 

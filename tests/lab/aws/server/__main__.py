@@ -2,8 +2,9 @@
 
     python -m tests.lab.aws.server PORT
 
-`POST /lab/faults {"name": "throttle", "times": 5, "operation": "CreateEndpoint"}` makes requests fail, `DELETE
-/lab/faults` ends that, `PUT /lab/clock {"seconds": 2}` says how long a change takes, `GET /lab/requests` counts the
+`POST /lab/faults {"name": "throttle", "times": 5, "operation": "CreateEndpoint"}` makes requests to SageMaker fail
+(connections are lost only of those that change something), `DELETE /lab/faults` ends that, `POST /lab/reset` forgets
+all that SageMaker has, `PUT /lab/clock {"seconds": 2}` says how long a change takes, `GET /lab/requests` counts the
 requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant,
 `PUT /lab/quotas {"ml.m5.large for endpoint usage": 4}` sets SageMaker's quotas.
 """
@@ -22,29 +23,32 @@ from typing import Any, NoReturn
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
+READING = ("Describe", "List", "Get", "Search", "Query", "BatchGet")
+"""How the operations begin that change nothing."""
 
 
 class Front:
     """Passes requests on to moto, unless a fault is due."""
 
-    def __init__(self, application: Any, clock: Any, faults: Any, invocations: Counter[str]) -> None:
+    def __init__(self, application: Any, clock: Any, faults: Any, regions: Any) -> None:
         self._application = application
         self._clock = clock
         self._faults = faults
-        self._invocations = invocations
+        self._regions = regions
         self._requests: Counter[str] = Counter()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/lab/"):
             return self._lab(environ, start)
-        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
         self._requests[operation or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"] += 1
-        if self._faults.take("throttle", operation):
+        if service == "SageMaker" and self._faults.take("throttle", operation):
             start("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
             return [b'{"__type": "ThrottlingException", "message": "Rate exceeded"}']
-        if self._faults.take("lost-before", operation):
+        changing = service == "SageMaker" and not operation.startswith(READING)
+        if changing and self._faults.take("lost-before", operation):
             _cut(environ)
-        if self._faults.take("lost-after", operation):
+        if changing and self._faults.take("lost-after", operation):
             list(self._application(environ, lambda *_: lambda _: None))
             _cut(environ)
         answer: Iterable[bytes] = self._application(environ, start)
@@ -63,6 +67,9 @@ class Front:
                     status, told = "400 Bad Request", {"error": str(error)}
             case ("DELETE", "/lab/faults"):
                 self._faults.clear()
+            case ("POST", "/lab/reset"):
+                self._faults.clear()
+                self._regions.reset()
             case ("PUT", "/lab/clock"):
                 self._clock.seconds = float(body["seconds"])
             case ("PUT", "/lab/quotas"):
@@ -73,7 +80,7 @@ class Front:
             case ("GET", "/lab/requests"):
                 told = dict(self._requests)
             case ("GET", "/lab/invocations"):
-                told = dict(self._invocations)
+                told = dict(self._regions.invocations)
             case _:
                 status = "404 Not Found"
         start(status, [("Content-Type", "application/json")])
@@ -107,7 +114,7 @@ def main() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    front = Front(DomainDispatcherApplication(create_backend_app), clock, faults, regions.invocations)
+    front = Front(DomainDispatcherApplication(create_backend_app), clock, faults, regions)
     run_simple("127.0.0.1", int(sys.argv[1]), front, threaded=True, request_handler=MotoRequestHandler)
 
 

@@ -13,6 +13,8 @@ Sources, in docs.aws.amazon.com/sagemaker/latest/APIReference unless said otherw
   then updated answers "Could not find endpoint configuration" (hashicorp/terraform-provider-aws #40048, #48997).
 - docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html: an instance type of a variant with a scaling
   policy cannot be changed, and such a variant cannot be removed, before the policy is deregistered.
+- docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html: of a deployment with guardrails the
+  new configuration has the same variant names as the old one; here another is refused.
 - serverless-endpoints.html of the same guide: serverless excludes data capture, several variants and a VPC.
 """
 
@@ -131,6 +133,10 @@ class Endpoints:
     def describe(self, parameters: Parameters) -> Parameters:
         thing = self.get(parameters["EndpointName"])
         told = self._store.described(ENDPOINT, thing)
+        told["ProductionVariants"] = [
+            variant | self._image(thing.more.get("_models", {}).get(variant["VariantName"]))
+            for variant in told["ProductionVariants"]
+        ]
         if thing.status == "Updating" and "_next" in thing.more:
             ahead = thing.more["_next"]
             told["PendingDeploymentSummary"] = {
@@ -142,6 +148,13 @@ class Endpoints:
             }
         return told
 
+    def _image(self, model: str | None) -> Parameters:
+        """Return what runs for a variant (DeployedImages of ProductionVariantSummary)."""
+        if model is None or self._store.find(MODEL, model) is None:
+            return {}
+        image = self._containers(model).get("Image")
+        return {"DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image}]} if image else {}
+
     def update(self, parameters: Parameters) -> Parameters:
         thing = self._idle(parameters["EndpointName"])
         configuration = self._store.get(CONFIGURATION, parameters["EndpointConfigName"])
@@ -150,6 +163,7 @@ class Endpoints:
         self._registered(parameters["EndpointName"], serving, configuration)
         self._quota("UpdateEndpoint", configuration)
         variants = _variants(configuration)
+        _guarded(parameters, thing.more["ProductionVariants"], variants)
         if parameters.get("RetainAllVariantProperties"):
             left_out = {item["VariantPropertyType"] for item in parameters.get("ExcludeRetainedVariantProperties", [])}
             _retain(thing.more["ProductionVariants"], variants, left_out)
@@ -288,6 +302,13 @@ class Endpoints:
                 f"'{kind} for endpoint usage' is 0 Instances, with current utilization of 0 Instances and a request "
                 "delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota."
             )
+
+
+def _guarded(parameters: Parameters, serving: list[Parameters], ahead: list[Parameters]) -> None:
+    """Refuse a guarded deployment to other variants."""
+    names = [{variant["VariantName"] for variant in variants} for variants in (serving, ahead)]
+    if "DeploymentConfig" in parameters and names[0] != names[1]:
+        raise Invalid("The new endpoint configuration must have the same variant names as the old one.")
 
 
 def _capture(configuration: Thing) -> Parameters | None:

@@ -41,6 +41,12 @@ class Regions:
         for made in self._made.values():
             made.close()
 
+    def reset(self) -> None:
+        """Forget everything."""
+        self.close()
+        self._made.clear()
+        self.invocations.clear()
+
     def invoke(self, region: str, endpoint: str, body: bytes, given: Any) -> Answer:
         """Let a variant answer, by its share (docs.aws.amazon.com/sagemaker: runtime_InvokeEndpoint)."""
         sagemaker = self(region)

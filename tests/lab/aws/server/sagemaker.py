@@ -154,12 +154,13 @@ class SageMaker:
                 for thing in self.store.all(entity)
                 if not group or thing.parameters.get("ModelPackageGroupName") == group.rsplit("/", 1)[-1]
             ]
-            wanted = parameters.get("NameContains", "")
+            wanted = parameters.get("NameContains", parameters.get("PipelineNamePrefix", ""))
+            since = float(parameters.get("CreationTimeAfter", parameters.get("CreatedAfter", 0)))
             return {
                 entity.listed: [
                     self._summary(entity, thing)
                     for thing in sorted(things, key=lambda thing: -thing.made)
-                    if wanted in str(thing.parameters.get(entity.name, ""))
+                    if wanted in str(thing.parameters.get(entity.name, "")) and thing.made > since
                 ]
             }
 
@@ -204,11 +205,16 @@ class SageMaker:
         return {"EndpointConfigArn": self.store.create(CONFIGURATION, parameters).arn}
 
     def _create_package(self, parameters: Parameters) -> Parameters:
-        """A version of a group has the next number and belongs to its name (CreateModelPackage)."""
+        """A version of a group has the next number and belongs to its name; the same ClientToken is the same version
+        (CreateModelPackage)."""
         group = parameters.get("ModelPackageGroupName")
         if group is None:
             return {"ModelPackageArn": self.store.create(PACKAGE, parameters).arn}
         name = self.store.get(GROUP, group).parameters["ModelPackageGroupName"]
+        token = parameters.get("ClientToken")
+        for thing in self._versions(name):
+            if token and thing.parameters.get("ClientToken") == token:
+                return {"ModelPackageArn": thing.arn}
         number = 1 + max((thing.more["ModelPackageVersion"] for thing in self._versions(name)), default=0)
         kept = parameters | {PACKAGE.name: str(number), "ModelPackageGroupName": name}
         arn = f"arn:aws:sagemaker:{self._region}:{ACCOUNT}:model-package/{name}/{number}"
