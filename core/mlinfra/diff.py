@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mlinfra.resources import UNKNOWN, Resource, Resources
+from mlinfra.resources import CHOSEN, UNKNOWN, Resource, Resources
 
 
 class Change(StrEnum):
@@ -93,8 +93,10 @@ def difference(
             continue
         known = before.pop(urn)
         kept = kept_by(resource.type)
+        # a name that the provider made up is an input in the state, and declared by nobody
+        kept |= set(known.chosen) - set(resource.inputs)
         before_inputs, after_inputs = (
-            {name: value for name, value in inputs.items() if name not in kept}
+            {name: _declared(value) for name, value in inputs.items() if name not in kept}
             for inputs in (known.inputs, resource.inputs)
         )
         ignored = resource.ignore_changes
@@ -109,6 +111,14 @@ def difference(
     for resource in before.values():
         changes.append(ResourceChange(resource, state.part_of(resource), Change.DELETE, destroys_data=resource.protect))
     return sorted(changes, key=lambda change: (change.part or "~", change.resource.urn))
+
+
+def _declared(value: Any) -> Any:
+    """Return a value without what a provider chose in it."""
+    if isinstance(value, Mapping):
+        chosen = {CHOSEN, *(value.get(CHOSEN) or ())}
+        return {key: _declared(item) for key, item in value.items() if key not in chosen}
+    return [_declared(item) for item in value] if isinstance(value, list) else value
 
 
 def _former(resource: Resource, before: Mapping[str, Resource]) -> str | None:

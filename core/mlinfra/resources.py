@@ -13,6 +13,9 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET = "[secret]"
 """What stands for a value that the program marks secret."""
 
+CHOSEN = "__defaults"
+"""Where a bridged provider keeps, at each level of the inputs, which of them it chose (pulumi-terraform-bridge)."""
+
 STACK_TYPE = "pulumi:pulumi:Stack"
 PART_TYPE = "mlinfra:part:"
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -41,6 +44,8 @@ class Resource:
     """Whether the program only reads it: it is not the stack's own."""
     id: str = field(default="", compare=False)
     """What it is called at the target; empty for what is not made yet."""
+    chosen: Sequence[str] = field(default=(), compare=False)
+    """The inputs that nobody declared: the provider chose them, and its state says so."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape that `plan --json` prints."""
@@ -135,6 +140,7 @@ def _from_engine(item: Mapping[str, Any]) -> Resource:
         property_dependencies={key: urns or () for key, urns in (item.get("propertyDependencies") or {}).items()},
         external=bool(item.get("external")),
         id=item.get("id") or "",
+        chosen=tuple((item.get("inputs") or {}).get(CHOSEN) or ()),
     )
 
 

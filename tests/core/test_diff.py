@@ -119,6 +119,23 @@ def test_what_an_up_leaves_as_it_is_is_no_change() -> None:
     assert difference(declared, state, lambda _: frozenset(), lambda _: frozenset({"a"}))[0].change is Change.SAME
 
 
+def test_what_the_provider_chose_was_declared_by_nobody() -> None:
+    """A name that it made up, and the defaults in a nested object: the state has them among the inputs."""
+    inputs = {"__defaults": ["name"], "name": "a-7f9c", "rule": {"__defaults": ["kind"], "kind": "x", "port": 1}}
+    view = resource()
+    engine = {"urn": view.urn, "type": view.type, "custom": True, "parent": view.parent, "inputs": inputs}
+    state = list(Resources.from_state({"deployment": {"resources": [engine]}}).all)
+    paths = {
+        name: [item.path for item in compare([resource(inputs=declared)], state)[0].properties]
+        for name, declared in {
+            "as before": {"rule": {"port": 1}},
+            "the same name": {"name": "a-7f9c", "rule": {"port": 1}},
+            "another name": {"name": "a", "rule": {"port": 2}},
+        }.items()
+    }
+    assert paths == {"as before": [], "the same name": [], "another name": ["name", "rule.port"]}
+
+
 def test_raw_resources_come_last_and_the_stack_is_none() -> None:
     stack = Resource(ROOT, STACK_TYPE, "mlinfra-dev", {}, custom=False)
     provider = Resource(
