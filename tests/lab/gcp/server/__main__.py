@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -42,6 +43,10 @@ class Handler(BaseHTTPRequestHandler):
             answer = self.project.answer(asked)
         except Failed as failed:
             answer = failed.answer()
+        except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+            sys.stderr.write(traceback.format_exc())
+            told = {"code": 500, "message": f"a defect in the lab: {type(error).__name__}: {error}"}
+            answer = Answer.json({"error": told}, 500)
         except Lost:
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True

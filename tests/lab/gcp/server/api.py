@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+import proto  # type: ignore[import-untyped]
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
@@ -130,15 +131,15 @@ def _missing(message: Any, document: Any, path: str = "", *, deep: bool) -> Iter
             yield f"{path}{name}"
     if not deep:
         return
-    for name, field in type(message).meta.fields.items():
+    for name in type(message).meta.fields:
         inner = _of(document, name)
-        if field.message is None or not inspect.isclass(field.message) or not hasattr(field.message, "meta"):
-            continue
-        if isinstance(inner, dict):
-            yield from _missing(getattr(message, name), inner, f"{path}{name}.", deep=True)
+        value = getattr(message, name, None)
+        if isinstance(inner, dict) and isinstance(value, proto.Message):
+            yield from _missing(value, inner, f"{path}{name}.", deep=True)
         elif isinstance(inner, list):
             for index, item in enumerate(inner):
-                yield from _missing(getattr(message, name)[index], item, f"{path}{name}[{index}].", deep=True)
+                if isinstance(value[index], proto.Message):
+                    yield from _missing(value[index], item, f"{path}{name}[{index}].", deep=True)
 
 
 def _of(document: Any, name: str) -> Any:
