@@ -19,6 +19,7 @@ from mlinfra.repository import Repository
 from mlinfra_engine.install import ensure
 from tests.bootstrap.environments import text
 from tests.lab.aws.emulator import REGION, Emulator
+from tests.lab.azure.emulator import running as running_azure
 from tests.lab.gcp.emulator import running as running_gcp
 from tests.lab.kubernetes.apiserver.server import Server
 from tests.lab.project import install
@@ -182,21 +183,36 @@ artifacts: s3://acme-cluster-models/models
     assert "everything is there; nothing was changed" in told
 
 
+def _declared(clone: Clone, file: str, monkeypatch: pytest.MonkeyPatch) -> FoundationStack:
+    """Make everything by the real engine, and check that the state knows it and nothing differs."""
+    for name, value in clone.environment.items():
+        monkeypatch.setenv(name, value)
+    clone.write(file)
+    repository = Repository(clone.folder)
+    place, foundation = foundation_of(repository, "prod")
+    stack = FoundationStack(repository, place, ensure(lambda _: None), at_home=True)
+    wanted = {thing.key for thing in foundation.things}
+    stack.want(wanted)
+    assert stack.up(lambda _: None).errors == []
+    assert stack.made()[0] == wanted
+    assert stack.differences() == 0
+    return stack
+
+
 def test_google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program by the real engine, in the emulated project: all of it is taken, in an order that Google takes it."""
     with running_gcp() as gcp:
-        clone = _clone(tmp_path, gcp.environment)
-        for name, value in clone.environment.items():
-            monkeypatch.setenv(name, value)
-        clone.write(text("vertex"))
-        repository = Repository(clone.folder)
-        place, foundation = foundation_of(repository, "prod")
-        stack = FoundationStack(repository, place, ensure(lambda _: None), at_home=True)
-        stack.want([thing.key for thing in foundation.things])
-        outcome = stack.up(lambda _: None)
-        assert outcome.errors == []
+        _declared(_clone(tmp_path, gcp.environment), text("vertex"), monkeypatch)
         there = gcp.there()
         for kind in ("Bucket", "CryptoKey", "WorkloadIdentityPoolProvider", "Account", "Repository"):
             assert any(line.startswith(f"{kind} ") or f":{kind} " in line for line in there), (kind, there)
-        assert stack.made()[0] == {thing.key for thing in foundation.things}
-        assert stack.differences() == 0
+
+
+def test_azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in an emulated subscription, in a resource group that is made first."""
+    with running_azure() as azure:
+        file = text("azureml").replace("acme-ml", "acme-new").replace("acmemlinfra", "acmenewmlinfra")
+        stack = _declared(_clone(tmp_path, azure.environment), file, monkeypatch)
+        kinds = {item["type"].rpartition(":")[2] for item in stack.export()["checkpoint"]["latest"]["resources"]}
+        assert kinds >= {"ResourceGroup", "StorageAccount", "BlobContainer", "Vault", "Key", "Registry",
+                         "FederatedIdentityCredential", "RoleDefinition", "RoleAssignment"}  # fmt: skip

@@ -19,7 +19,9 @@ _BRACES = re.compile(r"\{(\w+)\}")
 PATHS = {
     "applicationinsights:Component": f"{_INSIGHTS}/components/{{resourceName}}",
     "authorization:RoleAssignment": "{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
+    "authorization:RoleDefinition": "{scope}/providers/Microsoft.Authorization/roleDefinitions/{roleDefinitionId}",
     "consumption:Budget": "{scope}/providers/Microsoft.Consumption/budgets/{budgetName}",
+    "containerregistry:Registry": f"{_GROUP}/Microsoft.ContainerRegistry/registries/{{registryName}}",
     "keyvault:Key": f"{_GROUP}/Microsoft.KeyVault/vaults/{{vaultName}}/keys/{{keyName}}",
     "keyvault:Vault": f"{_GROUP}/Microsoft.KeyVault/vaults/{{vaultName}}",
     f"{ML}:Compute": f"{_WORKSPACE}/computes/{{computeName}}",
@@ -35,6 +37,10 @@ PATHS = {
     f"{ML}:Schedule": f"{_WORKSPACE}/schedules/{{name}}",
     f"{ML}:Workspace": _WORKSPACE,
     f"{ML}:WorkspaceConnection": f"{_WORKSPACE}/connections/{{connectionName}}",
+    "managedidentity:FederatedIdentityCredential": (
+        f"{_GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}"
+        "/federatedIdentityCredentials/{federatedIdentityCredentialResourceName}"
+    ),
     "managedidentity:UserAssignedIdentity": (
         f"{_GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}"
     ),
@@ -53,6 +59,7 @@ PATHS = {
     "privatedns:PrivateZone": _ZONES,
     "privatedns:VirtualNetworkLink": f"{_ZONES}/virtualNetworkLinks/{{virtualNetworkLinkName}}",
     "redis:Redis": f"{_GROUP}/Microsoft.Cache/redis/{{name}}",
+    "resources:ResourceGroup": "/subscriptions/{subscription}/resourceGroups/{resourceGroupName}",
     "storage:BlobContainer": f"{_ACCOUNT}/blobServices/default/containers/{{containerName}}",
     "storage:BlobServiceProperties": f"{_ACCOUNT}/blobServices/{{blobServicesName}}",
     "storage:ManagementPolicy": f"{_ACCOUNT}/managementPolicies/{{managementPolicyName}}",

@@ -139,8 +139,8 @@ _NONE = Rules()
 
 
 def _is_collection(path: str) -> bool:
-    last = path.rpartition("/providers/")[2]
-    return len(last.strip("/").split("/")) % 2 == 0
+    _, found, last = path.rpartition("/providers/")
+    return bool(found) and len(last.strip("/").split("/")) % 2 == 0
 
 
 def merged(there: Any, change: Any) -> Any:
