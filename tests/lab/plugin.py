@@ -230,7 +230,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     @_explained
     def Invoke(self, request: Any, context: Any) -> Any:
         answer = self._cloud.invoke(request.tok, opened(request.args)[0])
-        return provider_pb2.InvokeResponse(**{"return": to_struct(answer)})
+        told = provider_pb2.InvokeResponse()
+        getattr(told, "return").CopyFrom(to_struct(answer))  # a word of Python's own
+        return told
 
 
 def _pair(request: Any) -> tuple[Properties, Properties]:

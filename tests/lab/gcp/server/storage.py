@@ -41,7 +41,7 @@ class Object:
 
     @property
     def checksum(self) -> str:
-        return base64.b64encode(google_crc32c.Checksum(self.content).digest()).decode()
+        return base64.b64encode(google_crc32c.value(self.content).to_bytes(4, "big")).decode()
 
     @property
     def digest(self) -> str:
