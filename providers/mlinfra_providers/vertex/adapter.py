@@ -40,7 +40,7 @@ class Vertex:
     """Google's Vertex AI, in one project and region."""
 
     name = "vertex"
-    proved_against = "the protobufs of google-cloud-aiplatform, offline; no account and no emulator yet"
+    proved_against = "the protobufs of google-cloud-aiplatform, and the lab's emulated Google Cloud; no account yet"
     proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the table; nothing writes the rows yet",

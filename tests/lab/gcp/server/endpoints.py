@@ -136,11 +136,12 @@ class Endpoints:
         def ready() -> bool:
             if refused:
                 raise Failed("RESOURCE_EXHAUSTED", NO_CAPACITY)
-            if self.servers[key].failed():
-                raise Failed(
-                    "FAILED_PRECONDITION", f"Model server exited unexpectedly. {self.servers[key].log()[-500:]}"
-                )
-            return self.servers[key].healthy()
+            server = self.servers.get(key)
+            if server is None:
+                raise Failed("ABORTED", "The project was emptied.")
+            if server.failed():
+                raise Failed("FAILED_PRECONDITION", f"Model server exited unexpectedly. {server.log()[-500:]}")
+            return server.healthy()
 
         def finish() -> dict[str, Any]:
             self._deploying.discard(key)
