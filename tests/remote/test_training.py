@@ -156,6 +156,7 @@ def test_two_at_once_make_one_job(place: Place, tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     wait_for(lambda: place.jobs.asked > 4)
+    assert list((place.repository / ".mlinfra/prod/runs").rglob("log.txt")), "what runs can be read meanwhile"
     (tmp_path / "gate").touch()
     for thread in threads:
         thread.join(PATIENT)

@@ -115,11 +115,12 @@ def test_labels_are_kept_once_for_each_request_and_the_last_one_counts(
     labels = labels_of(tmp_path)
     assert labels.table() is None
     assert labels.add({}) == 0
-    assert [labels.add(each) for each in ({"a": 1.0, "b": 0.0}, {"b": 1.0, "c": 0.0}, {"d": 1.0})] == [2, 1, 1]
+    each = ({"a": 1.0, "b": 0.0}, {"b": 1.0, "c": 0.0}, {"a": 0.0, "d": 1.0})
+    assert [labels.add(given) for given in each] == [2, 1, 1]
     assert len(list((tmp_path / "labels").iterdir())) == 1
     table: Any = labels_of(tmp_path).table()
     assert dict(zip(table["request_id"].to_pylist(), table["label"].to_pylist(), strict=True)) == {
-        "a": 1.0, "b": 1.0, "c": 0.0, "d": 1.0,
+        "a": 0.0, "b": 1.0, "c": 0.0, "d": 1.0,
     }  # fmt: skip
 
 

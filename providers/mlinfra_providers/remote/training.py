@@ -123,7 +123,7 @@ class _Run:
         if known is not None and not again and (adopted := self._adopted(known)) is not None:
             return adopted
         attempt, job, ours = self._submitted(known.attempt + 1 if known else 1)
-        state = self._followed(job)
+        state = self._followed(job, attempt)
         with self._alone:
             record, told = self._ended(job, attempt, state)
             if told:
@@ -182,7 +182,7 @@ class _Run:
             spot=self._declared.spot,
         )
 
-    def _followed(self, job: Job) -> State:
+    def _followed(self, job: Job, attempt: int) -> State:
         """Wait until the job has ended, and tell what it prints."""
         told, pause, unanswered, waiting = 0, SHORTEST_POLL, 0, False
         try:
@@ -205,7 +205,7 @@ class _Run:
                     raise MlinfraError(
                         f"{job.name} was there, and is not any more", remedy="the same command makes it again"
                     )
-                told += self._tell(job, told)
+                told += self._tell(job, attempt, told)
                 if state.phase.ended:
                     return state
                 if state.phase is Phase.WAITING and not waiting:
@@ -220,12 +220,16 @@ class _Run:
             self._say(f"{job.name} goes on; the same command finds it again")
             raise
 
-    def _tell(self, job: Job, skip: int) -> int:
-        """Tell the lines that are new, and return how many: a line that is late must not end a wait."""
+    def _tell(self, job: Job, attempt: int, skip: int) -> int:
+        """Tell and keep the lines that are new, and return how many: one that is late must not end a wait."""
         with contextlib.suppress(MlinfraError, OSError):
             lines = self._jobs.lines(job, skip)
             for line in lines:
                 self._say(line)
+            path = self._here / str(attempt) / "log.txt"
+            path.parent.mkdir(exist_ok=True)
+            with path.open("a" if skip else "w", encoding="utf-8") as log:
+                log.writelines(f"{line}\n" for line in lines)
             return len(lines)
         return 0
 
