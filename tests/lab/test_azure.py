@@ -13,13 +13,16 @@ import httpx
 import pytest
 
 from mlinfra.artifacts import ArtifactStore
+from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.azureml import clients, samples
 from mlinfra_providers.azureml.clients import Azure, delete_blob, read_blob, write_blob
+from mlinfra_providers.azureml.measuring import measure
 from mlinfra_providers.azureml.places import Place
 from mlinfra_providers.azureml.resources.endpoint import OnlineEndpoint
 from mlinfra_providers.azureml.resources.feature_set import FeaturesetVersion
 from mlinfra_providers.azureml.resources.traffic import TrafficSplit
+from mlinfra_providers.azureml.service import AzureMLService
 from mlinfra_providers.azureml.split import Split
 from tests.lab.azure.emulator import Emulator, running
 from tests.lab.azure.server.account import ACCOUNT, GROUP, MODELS, REGION, group_id
@@ -313,21 +316,63 @@ def test_requests_follow_the_split_and_the_header(emulator: Emulator, azure: Azu
 # Jobs.
 
 
-def test_a_job_really_runs_between_folders_of_the_store(emulator: Emulator, azure: Azure) -> None:
+URI = "azureml://datastores/models/paths"
+
+
+@pytest.fixture
+def image(emulator: Emulator, azure: Azure) -> str:
+    """The id of an image, in a workspace that has a datastore."""
     store = {"datastoreType": "AzureBlob", "accountName": ACCOUNT, "containerName": MODELS}
     credentials = {"credentials": {"credentialsType": "None"}}
     _put(emulator, f"{BASE}/datastores/models", {"properties": {**store, **credentials}})
     image = f"{BASE}/environments/training/versions/1"
     _put(emulator, image, {"properties": {"image": "lab.azurecr.io/training", "osType": "Linux"}})
+    return image
+
+
+def test_drift_on_demand_is_the_schedules_job_for_another_window(emulator: Emulator, azure: Azure, image: str) -> None:
+    reports = Place(ACCOUNT, MODELS, "reports")
+    with pytest.raises(MlinfraError, match="no release to compare with"):
+        measure(azure, "flights", reports, "2h")
+    definition = {
+        "jobType": "Command",
+        "command": 'echo "{\\"window\\": \\"$MLINFRA_DRIFT_WINDOW\\"}" > ${{outputs.reports}}/latest.json; exit 1',
+        "environmentId": image,
+        "environmentVariables": {"MLINFRA_DRIFT_WINDOW": "1h"},
+        "outputs": {"reports": {"jobOutputType": "uri_folder", "uri": f"{URI}/reports"}},
+    }
+    trigger = {"triggerType": "Recurrence", "frequency": "Hour", "interval": 1}
+
+    def schedule(command: str) -> None:
+        action = {"actionType": "CreateJob", "jobDefinition": {**definition, "command": command}}
+        _put(emulator, f"{BASE}/schedules/flights", {"properties": {"trigger": trigger, "action": action}})
+
+    schedule(str(definition["command"]))
+    assert measure(azure, "flights", reports, "2h", wait=lambda _: None) == {"window": "2h"}
+    assert measure(azure, "flights", reports, "3h", wait=lambda _: None) == {"window": "3h"}
+    schedule("exit 2")
+    with pytest.raises(MlinfraError, match="Failed without a result"):
+        measure(azure, "flights", reports, "4h", wait=lambda _: None)
+
+
+def test_labels_are_kept_and_counted(emulator: Emulator, azure: Azure, tmp_path: Path) -> None:
+    environment = Environment.model_validate(
+        {"name": "prod", "target": "azureml", "stacks": ["flights"], **emulator.place}
+    )
+    service = AzureMLService(environment, tmp_path)
+    assert service.add_labels("flights", {"one": 1.0, "two": 0.0}) == 2
+    assert service.add_labels("flights", {"two": 1.0, "three": 0.0}) == 1
+
+
+def test_a_job_really_runs_between_folders_of_the_store(emulator: Emulator, azure: Azure, image: str) -> None:
     write_blob(Place(ACCOUNT, MODELS, "given/rows.txt"), b"rows", anyhow=True)
-    uri, folder = "azureml://datastores/models/paths", {"jobInputType": "uri_folder"}
     body = {
         "jobType": "Command",
         "command": "cat ${{inputs.rows}}/rows.txt | tr a-z A-Z > ${{outputs.run}}/made.txt && echo $GREETING",
         "environmentId": image,
         "environmentVariables": {"GREETING": "hello"},
-        "inputs": {"rows": {**folder, "uri": f"{uri}/given"}},
-        "outputs": {"run": {"jobOutputType": "uri_folder", "uri": f"{uri}/made"}},
+        "inputs": {"rows": {"jobInputType": "uri_folder", "uri": f"{URI}/given"}},
+        "outputs": {"run": {"jobOutputType": "uri_folder", "uri": f"{URI}/made"}},
     }
     azure.put("jobs/first", {"properties": body})
     status = "Running"

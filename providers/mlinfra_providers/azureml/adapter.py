@@ -42,12 +42,12 @@ class AzureML:
     """Azure Machine Learning, in one subscription, resource group and region."""
 
     name = "azureml"
-    proved_against = "the REST models of API 2025-12-01, offline; no account and no emulator yet"
+    proved_against = "the REST models of API 2025-12-01; its clients and resources on an emulated Azure; no account"
     proofs: Mapping[str, str] = {}
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",
-        "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
+        "Endpoint.rollout.label_delay": "labels are kept, and not joined with requests yet: a gate of quality has no data",
         "Endpoint.rollout.shadow": "gets copies of half of the requests: Azure ML copies no more",
         "DriftMonitor.on_drift=block-promotion": "is written beside the models by the job; no promotion reads it yet",
     }

@@ -18,7 +18,7 @@ from mlinfra_providers.azureml import samples
 from mlinfra_providers.azureml.clients import Azure
 from mlinfra_providers.azureml.measuring import measure
 from mlinfra_providers.azureml.naming import endpoint_name, name, physical_name, workspace_name
-from mlinfra_providers.azureml.places import abfs, given, reports, runs
+from mlinfra_providers.azureml.places import abfs, given, records, reports, runs
 from mlinfra_providers.azureml.split import InForce, Split, newest, release_of
 from mlinfra_providers.azureml.traffic import traffic_record
 from mlinfra_providers.local.layout import Layout
@@ -79,8 +79,10 @@ class AzureMLService:
         return samples.samples(self._azure, called, newest(now.deployments), since, until)
 
     def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
-        """Refuse: nothing joins labels with captured requests here yet."""
-        _not_yet("labels")
+        """Keep labels beside the models; return how many requests had none before."""
+        from mlinfra_providers.remote.labels import Labels
+
+        return Labels(abfs(records(self._environment, "labels", endpoint))).add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back: no reboot ends what Azure ML runs."""
@@ -94,10 +96,11 @@ class AzureMLService:
         """Run a command job, or adopt the finished run with the same inputs."""
         from mlinfra_providers.azureml.jobs import CommandJobs
         from mlinfra_providers.remote import training
+        from mlinfra_providers.remote.place import Place
 
         environment = self._environment
         made = runs(environment, physical_name(part.part))
-        place = training.Place(given=abfs(given(environment)), runs=abfs(made))
+        place = Place(given=abfs(given(environment)), runs=abfs(made))
         jobs = CommandJobs(environment, self._azure)
         return training.train(environment, self._repository, part, jobs, place, again=again, say=say)
 

@@ -196,7 +196,9 @@ def _outputs(there: Properties, inputs: Properties) -> Properties:
     properties = dict(there.get("properties") or {})
     beside = {key: value for key, value in there.items() if key not in ("properties", "id", "type", "systemData")}
     if "properties" in inputs:
-        return {**_sent(inputs), **beside, "properties": properties}
+        # of a key the provider tells what is inside beside it, too
+        told = {key: value for key, value in properties.items() if key.startswith("keyUri")}
+        return {**_sent(inputs), **beside, **told, "properties": properties}
     return {**_sent(inputs), **beside, **properties}
 
 

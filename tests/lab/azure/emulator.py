@@ -29,7 +29,7 @@ from tests.lab.azure.server.account import (
 from tests.lab.azure.server.resource_manager import SUBSCRIPTION
 
 ROOT = Path(__file__).parents[3]
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 _SETTLED = ("Succeeded", "Failed", "Canceled")
 
 

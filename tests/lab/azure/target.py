@@ -93,7 +93,7 @@ class AzureTarget:
 
     def _environment(self, name: str) -> Environment:
         # JSON is YAML
-        text = json.dumps({"target": self.name, **self.place})
+        text = json.dumps({"target": self.name, "stacks": ["crowds"], **self.place})
         environment, problems = parse_environment(read_yaml(text, name), name)
         assert environment is not None, problems
         return environment

@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.azureml.models import problems
 from tests.lab.aws.server.faults import Faults
 from tests.lab.azure.server import workspaces
 from tests.lab.azure.server.account import connection_string, furnish
@@ -186,6 +187,7 @@ class Server(ThreadingHTTPServer):
 def main() -> None:
     """Serve until a signal."""
     port = int(sys.argv[1])
+    list(problems("Workspace", {}))  # reading the models takes seconds, which no request should wait for
     Handler.cloud = Cloud(port)
     server = Server(("127.0.0.1", port), Handler)
     ending = threading.Event()

@@ -65,12 +65,13 @@ class Blobs:
                     del self._containers[name]
 
     def put(self, account: str, container: str, path: str, content: bytes) -> None:
-        """Write a blob."""
+        """Write a blob, in a container that is made when it is needed."""
         with self._lock:
+            self.make(account, container)
             self._containers[f"{account}/{container}"][path] = Blob(content)
 
     def append(self, account: str, container: str, path: str, content: bytes) -> None:
-        """Write to the end of a blob, in a container that is made when it is needed."""
+        """Write to the end of a blob."""
         with self._lock:
             self.make(account, container)
             blobs = self._containers[f"{account}/{container}"]

@@ -86,7 +86,7 @@ class Job:
             for file in sorted(folder.rglob("*")):
                 if file.is_file():
                     inner = f"{path}/{file.relative_to(folder).as_posix()}"
-                    self._blobs.append(account, container, inner, file.read_bytes())
+                    self._blobs.put(account, container, inner, file.read_bytes())
 
     def stop(self) -> None:
         """End it and what it started."""
