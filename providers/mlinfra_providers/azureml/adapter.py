@@ -47,7 +47,7 @@ class AzureML:
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",
-        "Endpoint.rollout.label_delay": "labels are kept, and not joined with requests yet: a gate of quality has no data",
+        "Endpoint.rollout.label_delay": "labels are kept, not yet joined with requests: a gate of quality has no data",
         "Endpoint.rollout.shadow": "gets copies of half of the requests: Azure ML copies no more",
         "DriftMonitor.on_drift=block-promotion": "is written beside the models by the job; no promotion reads it yet",
     }
