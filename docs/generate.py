@@ -36,6 +36,11 @@ def table() -> SupportTable:
     return support_table(shipped_targets())
 
 
+def support() -> str:
+    """Return the table as `mlinfra targets` reads it."""
+    return json.dumps(table().to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
 def targets() -> str:
     """Return the page of all targets."""
     return features_document.overview(table())
@@ -110,6 +115,7 @@ def _block(title: str, text: str) -> Iterator[str]:
 
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "environments/environment.schema.json": schema,
+    "core/mlinfra/testing/support.json": support,
     "docs/targets.md": targets,
     **{f"docs/targets/{name}.md": partial(target, name) for name in shipped_targets()},
     "docs/commands.md": commands,

@@ -98,7 +98,7 @@ def record(program: Callable[[], object], *, project: str, stack: str) -> Resour
     asyncio.set_event_loop(loop)
     try:
         # Pulumi's settings are context variables: a context of its own leaves those of the caller alone
-        with _short_stacks():
+        with _short_stacks(), _no_former_urns():
             copy_context().run(execute)
     finally:
         loop.close()
@@ -129,3 +129,17 @@ def _short_stacks() -> Iterator[None]:
             del sys.tracebacklimit
         else:
             sys.tracebacklimit = before
+
+
+@contextmanager
+def _no_former_urns() -> Iterator[None]:
+    """Let the SDK make no URN of each alias of each resource: only engines that know no alias asked for them, and
+    azure-native, with an alias for each version of its API, spends four fifths of a registration on them."""
+    from pulumi import resource
+
+    before = resource.collapse_alias_to_urn
+    resource.collapse_alias_to_urn = lambda *_: None  # type: ignore[assignment,return-value]
+    try:
+        yield
+    finally:
+        resource.collapse_alias_to_urn = before

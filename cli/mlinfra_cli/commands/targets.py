@@ -22,10 +22,10 @@ def command(
     """Show the installed targets and what each can do.
 
     The table is made by the contract that every target passes: each field of each part is changed in turn, and the
-    target honours that or refuses it with a reason. Takes about two seconds for each target.
+    target honours that or refuses it with a reason. Of a target that mlinfra does not ship, this is done now.
     """
     from mlinfra.adapters import adapter_names, load_adapter
-    from mlinfra.testing.features import feature_table, support_table
+    from mlinfra.testing.features import feature_table, known_table
     from mlinfra_cli.results import write_json
 
     adapters = [load_adapter(name) for name in ([target] if target else adapter_names())]
@@ -42,7 +42,7 @@ def command(
 
     proved: list[tuple[Cell, ...]] = [((item.name, "name"), item.proved_against) for item in adapters]
     render.show(render.table(("target", "proved against"), proved), text())
-    table = support_table(names)
+    table = known_table(names)
     if target:
         rows: list[tuple[Cell, ...]] = [(row.field, _cell(row.support[target].text())) for row in table.rows]
         render.show(render.table(("feature", target), rows))
