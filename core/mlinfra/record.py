@@ -14,6 +14,7 @@ from mlinfra.wire import fields
 
 _FRAMES = 8
 _IDENTITIES = "userAssignedIdentities"
+_MAKES_FORMER_URN = "collapse_alias_to_urn"
 
 
 def record(program: Callable[[], object], *, project: str, stack: str) -> Resources:
@@ -137,9 +138,9 @@ def _no_former_urns() -> Iterator[None]:
     azure-native, with an alias for each version of its API, spends four fifths of a registration on them."""
     from pulumi import resource
 
-    before = resource.collapse_alias_to_urn
-    resource.collapse_alias_to_urn = lambda *_: None  # type: ignore[assignment,return-value]
+    before = getattr(resource, _MAKES_FORMER_URN)
+    setattr(resource, _MAKES_FORMER_URN, lambda *_: None)
     try:
         yield
     finally:
-        resource.collapse_alias_to_urn = before
+        setattr(resource, _MAKES_FORMER_URN, before)
