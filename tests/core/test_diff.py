@@ -125,13 +125,14 @@ def test_what_the_provider_chose_was_declared_by_nobody() -> None:
     view = resource()
     engine = {"urn": view.urn, "type": view.type, "custom": True, "parent": view.parent, "inputs": inputs}
     state = list(Resources.from_state({"deployment": {"resources": [engine]}}).all)
+    declarations: dict[str, dict[str, Any]] = {
+        "as before": {"rule": {"port": 1}},
+        "the same name": {"name": "a-7f9c", "rule": {"port": 1}},
+        "another name": {"name": "a", "rule": {"port": 2}},
+    }
     paths = {
         name: [item.path for item in compare([resource(inputs=declared)], state)[0].properties]
-        for name, declared in {
-            "as before": {"rule": {"port": 1}},
-            "the same name": {"name": "a-7f9c", "rule": {"port": 1}},
-            "another name": {"name": "a", "rule": {"port": 2}},
-        }.items()
+        for name, declared in declarations.items()
     }
     assert paths == {"as before": [], "the same name": [], "another name": ["name", "rule.port"]}
 

@@ -23,7 +23,8 @@ from mlinfra_providers.sagemaker.resources.model_version import ModelVersion
 from mlinfra_providers.sagemaker.resources.traffic import TrafficSplit
 from mlinfra_providers.sagemaker.service import SageMakerService
 from mlinfra_providers.sagemaker.strays import Strays
-from tests.lab.aws.target import ACCOUNT, REGION, SageMakerTarget, running
+from tests.lab.aws.emulator import REGION
+from tests.lab.aws.target import ACCOUNT, SageMakerTarget, running
 from tests.lab.target import Fault
 from tests.lab.test_serving import ROLE
 

@@ -28,7 +28,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     made = Cloud()
     monkeypatch.setattr(clients, "_client", lambda service, region: made.client(service))
     monkeypatch.setattr(clients, "_check_account", lambda account, region: None)
-    monkeypatch.setattr(clients.time, "sleep", lambda _: None)
+    monkeypatch.setattr("mlinfra_providers.sagemaker.clients.time.sleep", lambda _: None)
     made.configurations = {
         "one": [variant("v1", 1)],
         "two": [variant("v2", 0), variant("v1", 1)],
@@ -202,7 +202,7 @@ def test_an_endpoint_that_failed_is_not_left_behind(cloud: Cloud) -> None:
         cloud.fails = None
         real(**given)
 
-    cloud.sagemaker_delete_endpoint = delete  # type: ignore[method-assign]
+    cloud.sagemaker_delete_endpoint = delete  # type: ignore[method-assign, assignment]
     Endpoint(HERE).create(endpoint("one"))
     assert cloud.names().count("create_endpoint") == 2
 

@@ -220,8 +220,8 @@ class Endpoints:
         Raises:
             Invalid: nothing answers, or there is no such variant.
         """
-        thing = self.get(name)
-        if thing.status not in ("InService", "Updating", "RollingBack"):
+        thing = self.get(name) if self._store.find(ENDPOINT, name) else None
+        if thing is None or thing.status not in ("InService", "Updating", "RollingBack"):
             raise Invalid(f"Endpoint {name} of account {ACCOUNT} not found.")
         shares = {item["VariantName"]: item["CurrentWeight"] for item in thing.more["ProductionVariants"]}
         if wanted and wanted not in shares:

@@ -154,8 +154,8 @@ class SageMaker:
                 for thing in self.store.all(entity)
                 if not group or thing.parameters.get("ModelPackageGroupName") == group.rsplit("/", 1)[-1]
             ]
-            wanted = parameters.get("NameContains", parameters.get("PipelineNamePrefix", ""))
-            since = float(parameters.get("CreationTimeAfter", parameters.get("CreatedAfter", 0)))
+            wanted = str(parameters.get("NameContains") or parameters.get("PipelineNamePrefix") or "")
+            since = float(parameters.get("CreationTimeAfter") or parameters.get("CreatedAfter") or 0)
             return {
                 entity.listed: [
                     self._summary(entity, thing)
