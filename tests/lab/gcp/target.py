@@ -44,11 +44,11 @@ class VertexTarget:
             Fault.SILENT_ROLLBACK: "a deployment is an operation of its own: it ends, or its error is the operation's",
         }
     )
+    environment: Mapping[str, str] = field(init=False)
     _releases: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return {**self.emulator.environment, "PULUMI_HOME": str(self.home)}
+    def __post_init__(self) -> None:
+        self.environment = {**self.emulator.environment, "PULUMI_HOME": str(self.home)}
 
     def empty(self) -> None:
         self.emulator.empty()

@@ -126,14 +126,15 @@ def required(kind: type) -> frozenset[str]:
 
 def _missing(message: Any, document: Any, path: str = "", *, deep: bool) -> Iterator[str]:
     """Yield what is required and neither said nor has a value."""
-    for name in sorted(required(type(message))):
+    kind: Any = type(message)
+    for name in sorted(required(kind)):
         if not _said(document, name) and not getattr(message, name, None):
             yield f"{path}{name}"
     if not deep:
         return
-    for name in type(message).meta.fields:
+    for name in kind.meta.fields:
         inner = _of(document, name)
-        value = getattr(message, name, None)
+        value: Any = getattr(message, name, None)
         if isinstance(inner, dict) and isinstance(value, proto.Message):
             yield from _missing(value, inner, f"{path}{name}.", deep=True)
         elif isinstance(inner, list):
