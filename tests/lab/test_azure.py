@@ -15,6 +15,7 @@ import pytest
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Refused
+from mlinfra.rollout.samples import Samples
 from mlinfra_providers.azureml import clients, samples
 from mlinfra_providers.azureml.clients import Azure, delete_blob, read_blob, write_blob
 from mlinfra_providers.azureml.measuring import measure
@@ -308,7 +309,7 @@ def test_requests_follow_the_split_and_the_header(emulator: Emulator, azure: Azu
     measured = samples.samples(
         azure, ENDPOINT, {"one": BLUE, "two": GREEN}, now - timedelta(minutes=5), now + timedelta(minutes=1)
     )
-    assert isinstance(measured, samples.Samples)
+    assert isinstance(measured, Samples)
     assert {name: item.requests for name, item in measured.releases.items()} == {"one": 18, "two": 3}
     assert all(item.errors == 0 and "p95_ms" in item.percentiles_ms for item in measured.releases.values())
 

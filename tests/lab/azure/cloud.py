@@ -156,8 +156,8 @@ class Azure(Cloud):
             time.sleep(0.1)
         if answer.status_code < _WRONG or (missing and answer.status_code == _NOT_FOUND):
             return answer
-        error = answer.json()["error"]
-        raise Refused(f"Status={answer.status_code} Code={error['code']!r} Message={error['message']!r}")
+        told = answer.json()["error"]
+        raise Refused(f"Status={answer.status_code} Code={told['code']!r} Message={told['message']!r}")
 
 
 def _kind(token: str) -> Kind:
