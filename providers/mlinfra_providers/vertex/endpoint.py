@@ -173,7 +173,9 @@ def _version(part: ResolvedPart, deployment: Deployment, links: Links) -> dict[s
         "artifact": release.identity.artifact,
         "release": release.short,
         "alias": f"release-{release.short}-{short(digest_json(content))[:_DIGITS]}",
-        "labels": as_labels(tags_of(environment, part)),
+        # the first version makes the model, which then says what it is declared to say
+        "modelDescription": links.of(served.model)["description"],
+        "labels": links.of(served.model)["labels"],
     }
 
 

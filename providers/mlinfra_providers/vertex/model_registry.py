@@ -10,20 +10,23 @@ from mlinfra_providers.vertex.naming import name, place, plugin_options
 
 
 def declare(part: ResolvedPart, links: Links) -> Links:
-    """Register the model; gives its id."""
+    """Register the model; gives its id, and what it says of itself."""
     registry = part.part
     assert isinstance(registry, ModelRegistry)
     environment = links.environment
     called = name(environment.name, registry)
+    said = {
+        "description": f"mlinfra: trained by {registry.trained_by.key} of {part.stack}",
+        "labels": as_labels(tags_of(environment, part)),
+    }
     made = PluginResource(
         "mlinfra:vertex:Model",
         registry.name,
         {
             **place(links),
             "modelId": called,
-            "description": f"mlinfra: trained by {registry.trained_by.key} of {part.stack}",
-            "labels": as_labels(tags_of(environment, part)),
+            **said,
         },
         options=plugin_options(links, protect=True),
     )
-    return links.giving(part, name=called, resource=made)
+    return links.giving(part, name=called, resource=made, **said)

@@ -132,7 +132,7 @@ class Google(Cloud):
             }
         known = {**kept, **given, **seen}
         split = there.get("trafficSplit", {})
-        outputs = {"etag": there["etag"], "deployedModels": there.get("deployedModels", [])}
+        outputs = {"etag": there["etag"]}
         labels = {"effectiveLabels": seen.get("labels", {}), "pulumiLabels": seen.get("labels", {})}
         return Live(known, {**known, **outputs, **labels, "trafficSplit": json.dumps(split)})
 

@@ -56,6 +56,7 @@ def request(inputs: Properties, *, first: bool) -> Any:
 
     model = aiplatform_v1.Model(
         display_name=inputs["modelId"],
+        description=inputs.get("modelDescription", ""),
         version_description=inputs["description"],
         version_aliases=[inputs["alias"]],
         artifact_uri=inputs["artifactUri"],
