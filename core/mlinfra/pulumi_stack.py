@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ _INTERRUPTED = 130
 _CLOCK_SECONDS = 2.0
 _SHOWN_LINES = 5
 _WRITING_SECONDS = 0.1
+_LOCKED = "the stack is currently locked"
+_HOLDER = re.compile(r"created by \S+@(\S+) \(pid (\d+)\) at (\S+)")
 _PACK = ("--policy-pack", str(Path(__file__).with_name("policy") / "pack"))
 
 
@@ -185,6 +188,10 @@ class PulumiStack:
 
     def _run(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         self._free_dead_locks()
+        done = self._run_once(arguments)
+        return self._run_once(arguments) if done.returncode and self._freed(done.stderr) else done
+
+    def _run_once(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(self._engine.path), *arguments, "--non-interactive"],
             cwd=self.folder,
@@ -198,6 +205,17 @@ class PulumiStack:
         self, arguments: Sequence[str], watch: Watch, more: Mapping[str, str] = MappingProxyType({})
     ) -> Outcome:
         self._free_dead_locks()
+        code, output, outcome = self._operate_once(arguments, watch, more)
+        if code and self._freed(output):
+            code, output, outcome = self._operate_once(arguments, watch, more)
+        if code:
+            raise self._failure(code, output, outcome)
+        return outcome
+
+    def _operate_once(
+        self, arguments: Sequence[str], watch: Watch, more: Mapping[str, str]
+    ) -> tuple[int, str, Outcome]:
+        """Return the engine's exit code, what it printed, and what it did."""
         started = time.monotonic()
         outcome = Outcome()
         with tempfile.TemporaryDirectory(prefix="mlinfra-") as folder:
@@ -218,9 +236,7 @@ class PulumiStack:
                 errors.seek(0)
                 output = errors.read()
         outcome.seconds = time.monotonic() - started
-        if code:
-            raise self._failure(code, output, outcome)
-        return outcome
+        return code, output, outcome
 
     def _failure(self, code: int, output: str, outcome: Outcome) -> MlinfraError:
         if code == _INTERRUPTED:
@@ -232,7 +248,7 @@ class PulumiStack:
                 f"the engine was killed ({signal.Signals(-code).name}) by somebody, or because memory ran out",
                 remedy=f"mlinfra {self.goes_on} {self.name} goes on from here",
             )
-        if "the stack is currently locked" in output:
+        if _LOCKED in output:
             return MlinfraError(
                 f"another run holds the lock of {self.name}: {_lock_holder(output)}",
                 remedy='wait for it to end; if its machine is gone: eval "$(mlinfra env '
@@ -269,6 +285,17 @@ class PulumiStack:
             except OSError:
                 continue  # its run has just taken it away
 
+    def _freed(self, output: str) -> bool:
+        """Free the lock that a killed run of this machine left in a shared backend; say whether that was in the way."""
+        if _LOCKED not in output or not (holders := _HOLDER.findall(output)):
+            return False
+        if any(
+            host != os.uname().nodename or _engine_runs(int(pid), datetime.fromisoformat(at).timestamp())
+            for host, pid, at in holders
+        ):
+            return False
+        return self._run_once(["cancel", "--yes", "--stack", self.name]).returncode == 0
+
 
 def _is_dead(lock: Path) -> bool:
     for _ in range(2):
@@ -286,6 +313,8 @@ def _engine_runs(pid: int, locked_at: float) -> bool:
     """Whether the engine that took a lock then (seconds since 1970) still runs; its pid may be another's by now."""
     try:
         process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
         return "pulumi" in process.name() and process.create_time() < locked_at + _CLOCK_SECONDS
     except psutil.Error:
         return False

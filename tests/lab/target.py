@@ -47,14 +47,25 @@ class Target(Protocol):
     Endpoints are named as the environment's resources are: what the adapter calls them there is the target's matter.
     """
 
-    name: str
-    """The adapter's name."""
-    environment: Mapping[str, str]
-    """What a process needs to reach it, with the lab's plugins: credentials, endpoints, PULUMI_HOME."""
-    place: Mapping[str, Any]
-    """The fields of an environment file that say where: account, region, images, state, artifacts and so on."""
-    lacks: Mapping[Fault, str]
-    """The faults that this target cannot have, each with the reason."""
+    @property
+    def name(self) -> str:
+        """The adapter's name."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs to reach it, with the lab's plugins: credentials, endpoints, PULUMI_HOME."""
+        ...
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The fields of an environment file that say where: account, region, images, state, artifacts and so on."""
+        ...
+
+    @property
+    def lacks(self) -> Mapping[Fault, str]:
+        """The faults that this target cannot have, each with the reason."""
+        ...
 
     def empty(self) -> None:
         """Forget everything that is there, faults too."""

@@ -220,7 +220,7 @@ def test_a_train_job_runs_its_runtimes_template(platform: Platform) -> None:
     }  # fmt: skip
     template = {"spec": {"containers": [container], "restartPolicy": "Never"}}
     jobs = [{"name": "node", "template": {"spec": {"backoffLimit": 0, "template": template}}}]
-    runtime = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime"}
+    runtime: dict[str, Any] = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainingRuntime"}
     runtime |= {"metadata": {"name": "train"}, "spec": {"template": {"spec": {"replicatedJobs": jobs}}}}
     platform.cluster.send("POST", f"{TRAINING}/trainingruntimes", runtime)
     for name, output in (("good", str(platform._folder)), ("bad", "/nowhere")):

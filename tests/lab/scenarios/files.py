@@ -9,6 +9,8 @@ ROLLED_OUT = f"""{SERVED}, rollout=Rollout(steps=[10, 50, 100], bake="1s", gates
 GATE = """
     case $(cat gate) in
       pass) exit 0 ;;
+      once) echo silent > gate; exit 0 ;;
+      silent) kill -9 $$ ;;
       *) echo "the file says so"; exit 1 ;;
     esac
     """

@@ -92,6 +92,7 @@ class Life:
         world.edit('"strength": 1.0', '"strength": 0.1')
         type(self).second = world.trained()
         world.pin(self.second, self.first)
+        world.gate("silent")
         with world.requests() as told:
             told.allow(STEPS[0])
             ended = world.run("up", ENV)
@@ -115,9 +116,9 @@ class Life:
     def _changes_the_split_alone(self, world: World, told: Requests, share: int) -> None:
         before, there = world.exported(), world.target.there()
         told.allow(share)
-        while world.weights().get(self.second.short) != share:
-            ended = world.run("tick", ENV)
-            assert ended.code in (0, 4), ended.said
+        ended = world.next_step()
+        assert ended.code in (0, 4), ended.said
+        assert world.weights().get(self.second.short) == share, ended.said
         after = world.exported()
         changed = {urn.split("::")[2].rpartition(":")[2] for urn in after if after[urn] != before.get(urn)}
         assert changed <= {"Traffic"}
@@ -169,13 +170,15 @@ class Life:
         world.environment()
         serves = max(world.weights(), key=lambda name: world.weights()[name])
         new, old = (self.first, self.second) if serves == self.second.short else (self.second, self.first)
-        world.environment(override={f"endpoints.{ENDPOINT}.rollout.bake": "1s"})
         world.pin(new, old)
+        world.gate("silent")
         ended = world.run("up", ENV, "--retry", "--supersede")
-        assert ended.code in (0, 4), ended.said
-        while world.weights().get(new.short) != STEPS[1]:
-            assert world.run("tick", ENV).code == 4
-        return {new.short: 50, old.short: 50}
+        assert ended.code == 4, ended.said
+        ended = world.next_step()
+        assert ended.code == 4, ended.said
+        split = {new.short: 50, old.short: 50}
+        assert world.weights() == split
+        return split
 
     # 5. Data.
 
@@ -272,6 +275,7 @@ class Life:
         world.environment()
         new, old = self.second, self.first
         world.pin(new, old)
+        world.gate("pass")
         ended = world.run("up", ENV, "--retry", "--supersede")
         assert ended.code in (0, 4), ended.said
         ended = world.tick_to_the_end()

@@ -27,7 +27,9 @@ from tests.lab.scenarios.files import files
 from tests.lab.target import Answered, Target, Unanswered
 
 ENV = "prod"
-SECONDS = 600.0
+SECONDS = 900.0
+BAKE_SECONDS = 1.2
+"""A little longer than the declared `bake`."""
 CHANCE = 1e-9
 """How seldom sampling alone may give a release that many requests of one step."""
 BODY = json.dumps(
@@ -164,8 +166,19 @@ class World(Platform):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=30)
 
+    def gate(self, answer: str) -> None:
+        """Let the gate say `pass` always or `once`, or nothing (`silent`)."""
+        self.write("gate", answer)
+
+    def next_step(self) -> Ended:
+        """Let a rollout take one step, after its time."""
+        time.sleep(BAKE_SECONDS)
+        self.gate("once")
+        return self.run("tick", ENV)
+
     def tick_to_the_end(self) -> Ended:
         """Tick until nothing waits any more."""
+        self.gate("pass")
         end = time.monotonic() + SECONDS
         while (ended := self.run("tick", ENV)).code == 4:
             assert time.monotonic() < end, ended.said
