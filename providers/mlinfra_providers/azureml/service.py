@@ -21,7 +21,7 @@ from mlinfra_providers.azureml.naming import endpoint_name, name, physical_name,
 from mlinfra_providers.azureml.places import abfs, given, records, reports, runs
 from mlinfra_providers.azureml.split import InForce, Split, newest, release_of
 from mlinfra_providers.azureml.traffic import traffic_record
-from mlinfra_providers.local.layout import Layout
+from mlinfra_providers.remote.logs import of_runs
 
 _DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
 
@@ -112,8 +112,7 @@ class AzureMLService:
         """
         if not isinstance(part.part, TrainingJob):
             _not_yet("logs of anything but training jobs")
-        kept = Layout(self._repository, self._environment.name).run(physical_name(part.part))
-        return sorted(kept.rglob("log.txt"), key=lambda path: path.stat().st_mtime)
+        return of_runs(self._repository, self._environment.name, physical_name(part.part))
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
         """Run the schedule's job once, on another window."""

@@ -110,11 +110,9 @@ class KubernetesService:
         """Bring the lines of a part's pods here, and return their files; of a training job those of its runs."""
         called = physical_name(part.part)
         if isinstance(part.part, TrainingJob):
-            from mlinfra_providers.local.layout import Layout
+            from mlinfra_providers.remote.logs import of_runs
 
-            layout = Layout(self._repository, self._environment.name)
-            kept = [*(layout.runs / called).glob("*/*/log.txt")]
-            return sorted(kept, key=lambda path: path.stat().st_mtime)
+            return of_runs(self._repository, self._environment.name, called)
         chosen = {
             Endpoint: (f"{ENDPOINT}={called}", CONTAINER),
             DriftMonitor: (f"{COMPONENT}={name(part.part, 'drift', limit=CRON_LIMIT)}", "drift"),

@@ -21,3 +21,9 @@ def write(repository: Path, environment: str, name: str, lines: Sequence[str]) -
     path = Layout(repository, environment).log("/".join(parts))
     write_atomically(path, "".join(f"{line}\n" for line in lines))
     return path
+
+
+def of_runs(repository: Path, environment: str, job: str) -> list[Path]:
+    """Return the logs of a job's runs that were waited for here, oldest first."""
+    kept = Layout(repository, environment).run(job).glob("*/*/log.txt")
+    return sorted(kept, key=lambda path: path.stat().st_mtime)

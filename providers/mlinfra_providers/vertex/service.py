@@ -14,7 +14,7 @@ from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
-from mlinfra_providers.local.layout import Layout
+from mlinfra_providers.remote.logs import of_runs
 from mlinfra_providers.vertex import samples
 from mlinfra_providers.vertex.clients import Clients, explained, found
 from mlinfra_providers.vertex.naming import endpoint_id, location, physical_name
@@ -102,8 +102,7 @@ class VertexService:
         """Return the logs of the runs that were waited for here, oldest first; an endpoint's are in Cloud Logging."""
         if not isinstance(part.part, TrainingJob):
             _not_yet("logs of an endpoint")
-        runs = Layout(self._repository, self._environment.name).run(physical_name(part.part))
-        return sorted(runs.glob("*/*/log.txt"), key=lambda path: path.stat().st_mtime)
+        return of_runs(self._repository, self._environment.name, physical_name(part.part))
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
         """Refuse: the schedule runs by itself, and not on demand yet."""
