@@ -46,9 +46,10 @@ def show_summary(
             render.show(
                 text(),
                 text(("ask ", ""), (name, "name")),
-                text(_curl(item, examples[name]), indent=2),
-                text(f"mlinfra predict {environment}{several} @{_here(examples[name].row)}", indent=2),
+                text(_request(item, examples[name]), indent=2),
             )
+            if item.serving.asked_by is None:
+                render.show(text(f"mlinfra predict {environment}{several} @{_here(examples[name].row)}", indent=2))
 
 
 def show_run(name: str, run: Run, releases: Sequence[str]) -> None:
@@ -75,7 +76,10 @@ def _metrics(metrics: Mapping[str, float], checks: Sequence[Mapping[str, Any]]) 
     return ", ".join(shown.values()) or "no metrics"
 
 
-def _curl(item: EndpointStatus, example: Example) -> str:
+def _request(item: EndpointStatus, example: Example) -> str:
+    """Return the command that sends an endpoint the example."""
+    if item.serving.asked_by:
+        return item.serving.asked_by.format(request=_here(example.request))
     model = item.part.part.renamed_from or item.part.part.name
     url = f"{item.serving.url}/v2/models/{model}/infer"
     return f"curl -s {url} -H 'content-type: application/json' -d @{_here(example.request)}"

@@ -116,6 +116,9 @@ class Serving:
     generation: int
     rollout: RolloutRecord | None = None
     """What is remembered of the rollout that was begun last."""
+    asked_by: str | None = None
+    """The command that asks it, `{request}` being a file with a request, where that needs the target's own client;
+    None: whoever reaches it sends the request to `<url>/v2/models/<endpoint>/infer`."""
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,27 @@ def test_the_summary_names_files_with_a_row_and_a_request(session: Session, caps
     assert read_rows(predict[-1]) == [{"age": 0.0}]
 
 
+def test_of_an_endpoint_that_needs_its_clouds_client_that_command_is_shown(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = status_with(session, {"wanted": (100, True)})
+    [item] = status.endpoints
+    assert item.wanted is not None
+    asked = dataclasses.replace(item.serving, asked_by="aws invoke --body fileb://{request}")
+    status = dataclasses.replace(status, endpoints=[dataclasses.replace(item, serving=asked)])
+    example = write_example(session, "diabetes", item.wanted)
+    show_summary(Summary([], [], status, 1.0), "dev", changed=0, same=1, examples={"diabetes": example})
+    assert capsys.readouterr().out.splitlines()[-1] == "  aws invoke --body fileb://.mlinfra/dev/examples/diabetes.json"
+
+
+def test_predict_says_how_else_it_is_asked(session: Session, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = Serving("diabetes", URL, (), 3, asked_by="aws invoke --body fileb://{request}")
+    monkeypatch.setattr("mlinfra_providers.local.service.LocalService.observe", lambda *_: serving)
+    result = run("predict", session.environment.name, '{"age": 59}')
+    assert result.exit_code == 1
+    assert "aws invoke --body fileb://REQUEST.json" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("metrics", "checks", "shown"),
     [

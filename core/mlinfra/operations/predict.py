@@ -37,7 +37,8 @@ def predict(
     """Ask an endpoint about rows (a mapping of input names to values each; a missing one is null).
 
     Raises:
-        MlinfraError: there is no endpoint, nobody answers, or the request is not understood.
+        MlinfraError: there is no endpoint, nobody answers, the request is not understood, or it needs the client of
+            the target.
     """
     import httpx
 
@@ -45,6 +46,12 @@ def predict(
     part = session.one(Endpoint, endpoint)
     physical = part.part.renamed_from or part.part.name
     serving = session.service.observe(physical)
+    if serving.asked_by:
+        raise MlinfraError(
+            f"{part.part.name} is asked with the credentials of {session.environment.target}, which mlinfra predict "
+            "does not send yet",
+            remedy=serving.asked_by.format(request="REQUEST.json"),
+        )
     if serving.url is None or not part.deployments:
         raise MlinfraError(
             f"{part.part.name} serves nothing in {name} yet", remedy=f"mlinfra up {name}, after a first release"

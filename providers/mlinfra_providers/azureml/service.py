@@ -47,6 +47,9 @@ class AzureMLService:
             releases=[self._served(now, name) for name in now.deployments if names[release_of(name)] == name],
             generation=now.remembered.generation,
             rollout=RolloutRecord.model_validate(rollout) if rollout else None,
+            asked_by=f"az ml online-endpoint invoke --resource-group {self._environment.resource_group} "
+            f"--workspace-name {workspace_name(self._environment)} --name {endpoint_name(self._environment, endpoint)} "
+            "--request-file {request}",
         )
 
     def shift(

@@ -55,6 +55,8 @@ class SageMakerService:
             releases=[self._served(found, variant) for variant in found.endpoint.get("ProductionVariants", ())],
             generation=found.generation,
             rollout=RolloutRecord.model_validate(found.rollout) if found.rollout else None,
+            asked_by=f"aws sagemaker-runtime invoke-endpoint --region {self._environment.region} --endpoint-name "
+            f"{found.endpoint['EndpointName']} --content-type application/json --body fileb://{{request}} /dev/stdout",
         )
 
     def shift(

@@ -46,6 +46,8 @@ class VertexService:
             releases=[self._served(now, item) for item in now.endpoint.deployed_models if _is_newest(now, item)],
             generation=now.remembered.generation,
             rollout=RolloutRecord.model_validate(rollout) if rollout else None,
+            asked_by=f'curl -s {now.remembered.url} -H "Authorization: Bearer $(gcloud auth print-access-token)" '
+            "-H 'content-type: application/json' -d @{request}",
         )
 
     def shift(
