@@ -12,7 +12,7 @@ from tests.lab.local.target import running
 from tests.lab.scenarios.life import Life
 from tests.lab.target import Target
 
-pytestmark = [pytest.mark.engine, pytest.mark.local]
+pytestmark = [pytest.mark.engine, pytest.mark.local, pytest.mark.long]
 
 
 class TestLocal(Life):
