@@ -14,7 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERATE = SimpleNamespace(**runpy.run_path(str(ROOT / "docs" / "generate.py")))
 
 
-@pytest.mark.parametrize("name", GENERATE.DOCUMENTS)
+def _marked(name: str) -> object:
+    """Return a document, with the slowest where every field of every target is tried: minutes."""
+    slow = "targets" in name or name.endswith("support.json")
+    return pytest.param(name, marks=pytest.mark.long) if slow else name
+
+
+@pytest.mark.parametrize("name", map(_marked, GENERATE.DOCUMENTS))
 def test_generated_documents_are_not_stale(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == GENERATE.DOCUMENTS[name](), "stale: make docs"
 

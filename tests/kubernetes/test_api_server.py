@@ -143,7 +143,11 @@ def test_the_client_shifts_and_is_refused_when_another_was_faster(
         "generation": 0.0,
         "owner": "flights@example.com",
         "labels": {},
+        "release": "a" * 12,
+        "serves": {},
     }
+    # nothing runs pods here; tests/lab does
+    monkeypatch.setattr("mlinfra_providers.kubernetes.resources.traffic.wait_for", lambda *_: None)
     handler = TrafficSplit(Path())
     handler.create(inputs)
     cluster = Cluster(context, "shifting")
