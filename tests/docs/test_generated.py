@@ -20,7 +20,7 @@ def _marked(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.long) if slow else name
 
 
-@pytest.mark.parametrize("name", map(_marked, GENERATE.DOCUMENTS))
+@pytest.mark.parametrize("name", [_marked(name) for name in GENERATE.DOCUMENTS])
 def test_generated_documents_are_not_stale(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == GENERATE.DOCUMENTS[name](), "stale: make docs"
 
