@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,10 @@ from mlinfra_providers.kubernetes.split import Routing
 from tests.kubernetes.test_api_server import DEFINITIONS
 from tests.lab.kubernetes.apiserver.build import built
 from tests.lab.kubernetes.apiserver.server import Server, running
+from tests.lab.kubernetes.client import Cluster as Client
+from tests.lab.kubernetes.controllers.operators import inference_services
+from tests.lab.kubernetes.controllers.workloads import deployments, stamp
+from tests.lab.kubernetes.controllers.world import World, condition, conditions
 from tests.lab.project import ROOT, Project
 
 pytestmark = pytest.mark.engine
@@ -44,7 +50,31 @@ def server() -> Iterator[Server]:
     """An API server of its own: what is protected stays."""
     with running(built()) as started:
         started.define(*DEFINITIONS)
-        yield started
+        with _pods_ready(Path(started.environment["KUBECONFIG"])):
+            yield started
+
+
+@contextmanager
+def _pods_ready(kubeconfig: Path) -> Iterator[None]:
+    """Have the pods of every InferenceService, ready as soon as they are there: no container is run."""
+    known, ended = World(Client.of(kubeconfig)), threading.Event()
+    known.watch()
+
+    def work() -> None:
+        while not ended.wait(0.2):
+            inference_services(known)
+            deployments(known)
+            for pod in known.all("pods"):
+                status = {"conditions": conditions(pod, [condition("Ready", True)], stamp())}
+                known.patch("pods", pod, {"status": status}, "/status")
+
+    working = threading.Thread(target=work)
+    working.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        working.join()
 
 
 def test_the_reference_stacks_are_made_once_and_a_shift_stays(
