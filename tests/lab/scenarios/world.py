@@ -230,12 +230,21 @@ class World(Platform):
                 thread.join()
 
     def exported(self) -> Mapping[str, Any]:
-        """Return the resources of the state by URN, without the moments at which the engine wrote them."""
+        """Return the resources of the state by URN, without the moments at which the engine wrote them.
+
+        Dependencies are sets, which Pulumi's SDK writes in another order each time: here they are sorted.
+        """
         deployment = json.loads(self.pulumi(ENV, "stack", "export").stdout)["deployment"]
-        return {
-            item["urn"]: {name: value for name, value in item.items() if name not in ("created", "modified")}
-            for item in deployment.get("resources", ())
-        }
+        found = {}
+        for item in deployment.get("resources", ()):
+            told = {name: value for name, value in item.items() if name not in ("created", "modified")}
+            if "dependencies" in told:
+                told["dependencies"] = sorted(told["dependencies"])
+            if "propertyDependencies" in told:
+                named = told["propertyDependencies"]
+                told["propertyDependencies"] = {name: sorted(urns or ()) for name, urns in named.items()}
+            found[item["urn"]] = told
+        return found
 
     def planned(self, code: int = 0) -> dict[str, str]:
         """Return what a plan would do to which resources, `Kind name`, where it does anything."""
