@@ -232,9 +232,10 @@ class World(Platform):
     def exported(self) -> Mapping[str, Any]:
         """Return the resources of the state by URN, without the moments at which the engine wrote them.
 
-        Dependencies are sets, which Pulumi's SDK writes in another order each time: here they are sorted.
+        Dependencies are sets, which Pulumi's SDK writes in another order each time: here they are sorted. Secrets are
+        encrypted anew each time: here they are plain.
         """
-        deployment = json.loads(self.pulumi(ENV, "stack", "export").stdout)["deployment"]
+        deployment = json.loads(self.pulumi(ENV, "stack", "export", "--show-secrets").stdout)["deployment"]
         found = {}
         for item in deployment.get("resources", ()):
             told = {name: value for name, value in item.items() if name not in ("created", "modified")}
