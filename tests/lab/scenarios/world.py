@@ -241,9 +241,9 @@ class World(Platform):
             told = {name: value for name, value in item.items() if name not in ("created", "modified")}
             if "dependencies" in told:
                 told["dependencies"] = sorted(told["dependencies"])
-            if "propertyDependencies" in told:
-                named = told["propertyDependencies"]
-                told["propertyDependencies"] = {name: sorted(urns or ()) for name, urns in named.items()}
+            # nothing is written for none, once the state was read and written again
+            named = told.pop("propertyDependencies", None) or {}
+            told["propertyDependencies"] = {name: sorted(urns) for name, urns in named.items() if urns}
             found[item["urn"]] = told
         return found
 
