@@ -114,7 +114,9 @@ def keep_in_state(session: Session, stack: PulumiStack, progress: Progress, stan
     if not keys:
         return
     state = Resources.from_state(stack.export())
-    urns = [item.urn for item in state.declared() if state.part_of(item) in keys]
+    found = [item for item in state.declared() if state.part_of(item) in keys]
+    # what a shift changes is what an `up` leaves alone; all else of the endpoint is not this operation's to record
+    urns = [item.urn for item in found if session.adapter.kept_by(item.type)] or [item.urn for item in found]
     try:
         stack.refresh(progress.step, urns)
     except MlinfraError as error:
