@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from mlinfra.problems import MlinfraError
@@ -21,6 +21,10 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 POLL_SECONDS = 5.0
 LONGEST_SECONDS = 3600.0
 """How long an operation may take: a model is deployed in minutes, with many replicas in more."""
+PATIENCE_SECONDS = 120.0
+"""How long a request is asked again that came too soon after others: the limits are so many a minute."""
+_MACHINES = "exceed quota limits"
+"""What Google says of machines that the project may not have: no waiting helps."""
 
 
 class Clients:
@@ -66,8 +70,30 @@ def _vertex(client: str, region: str) -> Any:
 
         options = ClientOptions(api_endpoint=address)
         credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
-        return made(credentials=credentials, transport="rest", client_options=options)
-    return made(client_options=ClientOptions(api_endpoint=f"{region}-aiplatform.googleapis.com"))
+        return _Patient(made(credentials=credentials, transport="rest", client_options=options))
+    return _Patient(made(client_options=ClientOptions(api_endpoint=f"{region}-aiplatform.googleapis.com")))
+
+
+class _Patient:
+    """A client that asks again what Google throttles (https://cloud.google.com/vertex-ai/docs/quotas).
+
+    Google's client does that by itself for no method of Vertex AI. What was throttled was not begun, so it is safe.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        from google.api_core.retry import Retry
+
+        retry = Retry(predicate=_is_throttled, initial=0.5, maximum=15.0, timeout=PATIENCE_SECONDS)  # type: ignore[no-untyped-call]
+        return partial(getattr(self._client, name), retry=retry)
+
+
+def _is_throttled(error: Exception) -> bool:
+    from google.api_core.exceptions import TooManyRequests
+
+    return isinstance(error, TooManyRequests) and _MACHINES not in str(error)
 
 
 @cache
@@ -111,7 +137,7 @@ def explained(doing: str) -> Iterator[None]:
     Raises:
         MlinfraError: Google refused, or was not reached.
     """
-    from google.api_core.exceptions import GoogleAPIError
+    from google.api_core.exceptions import GoogleAPIError, RetryError
     from google.auth.exceptions import GoogleAuthError
     from requests.exceptions import RequestException
 
@@ -120,7 +146,9 @@ def explained(doing: str) -> Iterator[None]:
     except GoogleAuthError as error:
         raise MlinfraError(f"{doing}: {error}", remedy="gcloud auth application-default login") from error
     except GoogleAPIError as error:
-        raise MlinfraError(f"{doing}: Google answers {getattr(error, 'message', error)}") from error
+        # of what was asked again until patience ended, the last answer counts
+        last = (error.cause or error) if isinstance(error, RetryError) else error
+        raise MlinfraError(f"{doing}: Google answers {getattr(last, 'message', last)}") from error
     except RequestException as error:
         raise MlinfraError(
             f"{doing}: the connection to Google was lost: {error}", remedy="the same command goes on from here"

@@ -91,14 +91,16 @@ class Split:
         )
 
     def keep(self) -> None:
-        """Give each release that was deployed anew the share that it has where it was deployed before."""
+        """Give each release that was deployed anew the share that it has where it was deployed before.
+
+        Where nobody has a share, the connection was lost between the wish and the split: then the wish is done.
+        """
         now = self._there()
         ids = newest(now.endpoint)
-        write(
-            self._clients.endpoints,
-            now.endpoint,
-            {ids[release]: weight for release, weight in now.weights.items() if weight},
-        )
+        decided = now.weights if any(now.weights.values()) else now.remembered.weights
+        shares = {release: weight for release, weight in decided.items() if weight}
+        if shares.keys() <= ids.keys():
+            write(self._clients.endpoints, now.endpoint, {ids[release]: weight for release, weight in shares.items()})
 
     def forget(self) -> None:
         """Remove what is remembered, and send nobody any requests: what has a share cannot be undeployed."""
