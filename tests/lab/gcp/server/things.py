@@ -1,11 +1,14 @@
 """Everything else of Google's: resources by type and id, kept as they were asked for.
 
 `GET /lab/things` lists them, `PUT`, `GET` and `DELETE` of `/lab/things/<type>?id=…` do what they say. What belongs to
-a bucket of Cloud Storage is made there, too.
+a bucket of Cloud Storage is made there, too. What is there cannot be made again; but a grant is a line that is added
+to a policy, and adding it twice is fine (https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/google_project_iam:
+"Non-authoritative. Updates the IAM policy to grant a role to a new member").
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +16,7 @@ from tests.lab.gcp.server.answers import Answer, Asked, Failed
 from tests.lab.gcp.server.storage import Storage
 
 PATH = "/lab/things/"
+_GRANT = re.compile(r"I[Aa][Mm]Member$")
 BUCKET = "gcp:storage/bucket:Bucket"
 
 
@@ -28,7 +32,7 @@ class Things:
         key = (unquote(asked.path.removeprefix(PATH)), asked.one("id"))
         match asked.method:
             case "POST":
-                if key in self.kept:
+                if key in self.kept and not _GRANT.search(key[0]):
                     raise Failed("ALREADY_EXISTS", f"Error 409: {key[1]} already exists")
                 if key[0] == BUCKET:
                     self._storage.make(key[1])
