@@ -38,8 +38,11 @@ from tests.lab.target import Answered, Fault, Unanswered
 STATE, ARTIFACTS = "lab-state", "lab-artifacts"
 SECONDS = 300.0
 _ANNOTATION = "mlinfra/backends"
-_PASSING = ("events", "leases", "endpoints", "endpointslices")
-"""Kinds that come and go by themselves."""
+_PASSING = ("events", "leases", "endpoints", "endpointslices", "ipaddresses")
+"""Kinds that come and go by themselves; an IPAddress goes with its Service, and no owner says so
+(kubernetes.io/docs/reference/kubernetes-api: IPAddress, spec.parentRef)."""
+_RECORDS = ("TrainJob",)
+"""Kinds that say what ran, once it has ended."""
 _GATEWAY = {"group": "gateway.networking.k8s.io", "name": "kserve-ingress-gateway", "namespace": "kserve"}
 _SETTINGS = ("MODEL_DIGEST", "RUNTIME")
 
@@ -106,10 +109,13 @@ class KubernetesTarget:
         return told
 
     def there(self) -> Sequence[str]:
-        """Return every object that was made since the start, of whatever kind; not what goes with its owner."""
+        """Return every object that was made since the start, of whatever kind; not what goes with its owner, and no
+        record of what ran."""
         found = self._everything()
         return sorted(
-            said for uid, (said, owners) in found.items() if uid not in self._first and not owners & found.keys()
+            said
+            for uid, (said, owners) in found.items()
+            if said and uid not in self._first and not owners & found.keys()
         )
 
     def fail(self, fault: Fault, times: int = 1) -> None:
@@ -230,7 +236,8 @@ class KubernetesTarget:
             time.sleep(0.1)
 
     def _everything(self) -> dict[str, tuple[str, set[str]]]:
-        """Return `kind name` of every object, and who owns it, by its uid, asked of the API server."""
+        """Return `kind name` of every object (nothing of a record), and who owns it, by its uid, asked of the API
+        server."""
         found = {}
         for base, plural in self._kinds():
             try:
@@ -241,7 +248,8 @@ class KubernetesTarget:
             for item in listed.get("items") or ():
                 metadata = item["metadata"]
                 owners = {owner["uid"] for owner in metadata.get("ownerReferences") or ()}
-                found[metadata["uid"]] = (f"{kind} {metadata['name']}", owners)
+                record = kind in _RECORDS and (holds(item, "Complete") or holds(item, "Failed"))
+                found[metadata["uid"]] = ("" if record else f"{kind} {metadata['name']}", owners)
         return found
 
     def _kinds(self) -> list[tuple[str, str]]:

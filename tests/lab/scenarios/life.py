@@ -168,6 +168,8 @@ class Life:
     def _half(self, world: World) -> dict[str, int]:
         """Bring the endpoint to the middle of a rollout of the release that does not serve."""
         world.environment()
+        if len(world.weights()) > 1:  # the change before was taken in the middle of its rollout
+            assert world.run("rollout", "finish", ENV, "--reason", "seen").code == 0
         serves = max(world.weights(), key=lambda name: world.weights()[name])
         new, old = (self.first, self.second) if serves == self.second.short else (self.second, self.first)
         world.pin(new, old)
