@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -152,3 +153,16 @@ def test_starting_twice_at_once_makes_one_execution(platform: Platform, monkeypa
     monkeypatch.setattr(Pipelines, "submit", twice)
     run = platform.service.train(part, again=False, say=platform.lines.append)
     assert (run.outcome, platform.executions()) == ("accepted", 1)
+
+
+def test_other_parameters_need_no_up(platform: Platform) -> None:
+    """A run brings what the script reads: code, data and parameters. Machine and image are the pipeline's."""
+    part = platform.declared(GOOD)
+    assert isinstance(part.part, TrainingJob)
+    other = replace(part, part=replace(part.part, params={"score": 0.875}))
+    run = platform.service.train(other, again=False, say=platform.lines.append)
+    assert (run.outcome, run.metrics) == ("accepted", {"score": 0.875}), run.log
+    longer = replace(part, part=replace(part.part, max_runtime="2h"))
+    with pytest.raises(MlinfraError, match="is not what is declared now: max_runtime"):
+        platform.service.train(longer, again=True, say=platform.lines.append)
+    assert platform.executions() == 1

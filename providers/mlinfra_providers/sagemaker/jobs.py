@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mlinfra.declarations.training_job import TrainingJob
-from mlinfra.digests import digest_json
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.remote.jobs import Job, Phase, State
 from mlinfra_providers.sagemaker.clients import Clients, explained, is_gone
 from mlinfra_providers.sagemaker.logs import TRAINING, Streams
-from mlinfra_providers.sagemaker.training_job import definition, pipeline_name, values
+from mlinfra_providers.sagemaker.training_job import BROUGHT, definition, pipeline_name, values
 
 _PHASES = {"Completed": Phase.SUCCEEDED, "Failed": Phase.FAILED, "Stopped": Phase.STOPPED}
 _TIMED_OUT = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
@@ -162,14 +161,19 @@ class Pipelines:
         return told
 
     def _check(self, job: Job, called: str) -> None:
-        """Refuse to run a pipeline of another declaration than the one that the run is named by."""
+        """Refuse to run a pipeline that would do something else than what is declared: on another machine, say.
+
+        Code, data and parameters come with the run, so nothing needs an `up` for those.
+        """
         with explained(f"reading the pipeline {called}"):
             kept = self._clients("sagemaker").describe_pipeline(PipelineName=called)["PipelineDefinition"]
-        if digest_json(json.loads(kept).get("Metadata", {}).get("mlinfra")) != digest_json(
-            json.loads(json.dumps(definition(job.part, self._environment)))
-        ):
+        there = json.loads(kept).get("Metadata", {}).get("mlinfra") or {}
+        wanted = json.loads(json.dumps(definition(job.part, self._environment)))
+        names = sorted(name for name in {*there, *wanted} - BROUGHT if there.get(name) != wanted.get(name))
+        if names:
             raise MlinfraError(
-                f"the pipeline {called} is not what is declared now", remedy=f"mlinfra up {self._environment.name}"
+                f"the pipeline {called} is not what is declared now: {', '.join(names)}",
+                remedy=f"mlinfra up {self._environment.name}",
             )
 
     def _pipeline(self, job: Job) -> str:

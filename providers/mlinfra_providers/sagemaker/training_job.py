@@ -46,6 +46,10 @@ RUN = "Run"
 """The pipeline's parameter that names a run: the prefix of what it makes."""
 TREE = "Tree-"
 """Before the name of what a run reads, a parameter: the hexadecimal digits of the tree's digest."""
+PARAMETERS = "Params"
+"""The pipeline's parameter that holds what the script reads as `run.params`; by default what was declared."""
+BROUGHT = frozenset({"params", "code_digest", "folder", "accept"})
+"""What a run brings along or has no need of: of these a pipeline may be of another declaration than today's."""
 SPOT_WAIT = 2
 """How many times the run's time limit a run may take with waiting for spare machines."""
 
@@ -103,7 +107,13 @@ def place(environment: Environment, job: TrainingJob) -> Place:
 def values(job: Job) -> dict[str, str]:
     """Return the pipeline's parameters for one run."""
     trees = {CODE: job.code, **job.inputs}
-    return {RUN: job.name, **{f"{TREE}{label}": _digits(tree.digest) for label, tree in trees.items()}}
+    declared = job.part.part
+    assert isinstance(declared, TrainingJob)
+    return {
+        RUN: job.name,
+        PARAMETERS: parameters(declared),
+        **{f"{TREE}{label}": _digits(tree.digest) for label, tree in trees.items()},
+    }
 
 
 def definition(part: ResolvedPart, environment: Environment) -> dict[str, Any]:
@@ -129,10 +139,11 @@ def _pipeline(part: ResolvedPart, links: Links, where: Place) -> dict[str, Any]:
     job = part.part
     assert isinstance(job, TrainingJob)
     names = [RUN, *(f"{TREE}{label}" for label in (CODE, *job.inputs))]
+    given = {"Name": PARAMETERS, "Type": "String", "DefaultValue": parameters(job)}
     return {
         "Version": "2020-12-01",
         "Metadata": {"mlinfra": definition(part, links.environment)},
-        "Parameters": [{"Name": parameter, "Type": "String"} for parameter in names],
+        "Parameters": [*({"Name": parameter, "Type": "String"} for parameter in names), given],
         "Steps": [{"Name": "train", "Type": "Training", "Arguments": _step(part, links, where)}],
     }
 
@@ -173,7 +184,7 @@ def _step(part: ResolvedPart, links: Links, where: Place) -> dict[str, Any]:
         "Environment": {
             "SM_MODEL_DIR": "/opt/ml/model",
             "SM_OUTPUT_DATA_DIR": "/opt/ml/output/data",
-            "SM_HPS": parameters(job),
+            "SM_HPS": {"Get": f"Parameters.{PARAMETERS}"},
             **{f"SM_CHANNEL_{input_.upper()}": f"{MOUNTED}/{input_}" for input_ in job.inputs},
             # code is no input of the script's, so it comes by mlinfra's own name
             CODE_VARIABLE: f"{MOUNTED}/{CODE}",

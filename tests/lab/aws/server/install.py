@@ -52,7 +52,8 @@ class Regions:
         sagemaker = self(region)
         try:
             wanted = given.get("X-Amzn-SageMaker-Target-Variant", "")
-            variant, model = sagemaker.endpoints.chosen(endpoint, wanted)
+            with sagemaker.store.lock:
+                variant, model = sagemaker.endpoints.chosen(endpoint, wanted)
         except ServiceException as refused:
             told = json.dumps({"Message": refused.message}).encode()
             return 400, {"Content-Type": "application/json", "x-amzn-errortype": "ValidationError"}, told

@@ -88,7 +88,8 @@ class SageMaker:
     def call(self, name: str, parameters: Parameters) -> Parameters:
         """Answer a request. Raises Invalid and its like."""
         judged(name, parameters)
-        answer: Parameters = self.operations[name](parameters)
+        with self.store.lock:
+            answer: Parameters = self.operations[name](parameters)
         return answer
 
     def _operations(self) -> Any:
@@ -333,7 +334,8 @@ class SageMaker:
 
         Form: docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html.
         """
-        wanted = self.endpoints.get(endpoint).more.get("DataCaptureConfig")
+        with self.store.lock:
+            wanted = self.endpoints.get(endpoint).more.get("DataCaptureConfig")
         if not wanted or random.random() * 100 >= wanted["CurrentSamplingPercentage"]:
             return
 

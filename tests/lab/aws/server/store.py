@@ -6,6 +6,7 @@ shadows), which would make every difference invisible that is in the rest.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -108,6 +109,8 @@ class Store:
         self.clock = clock
         self.things: dict[tuple[str, str], Thing] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.lock = threading.RLock()
+        """Held while a request is worked on: two that find an update ended would both bring it to its end."""
 
     def arn(self, entity: Entity, name: str) -> str:
         return f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:{entity.path}/{name.lower()}"
