@@ -30,18 +30,13 @@ import sys
 sys.path.insert(0, ROOT)
 
 from mlinfra.adapters import load_adapter
-from mlinfra.environment import Environment, parse_environment
 from mlinfra.realize import realize
-from mlinfra.repository import Repository
 from mlinfra.resolve import resolve
-from mlinfra.yaml_file import read_yaml
-from tests.kubernetes.conftest import EXAMPLE, declared
+from tests.reference import declared, example_of
 
-found, _ = parse_environment(read_yaml(EXAMPLE.read_text(), "example"), "prod")
-environment = found.model_copy(update={"context": CONTEXT})
-local = Repository(EXAMPLE.parents[2]).load("prod")
+environment = example_of("kubernetes").model_copy(update={"context": CONTEXT})
 adapter = load_adapter("kubernetes")
-realize(resolve(declared(local, environment, int(os.environ["PROGRAM_RELEASED"])), adapter), adapter)
+realize(resolve(declared(environment, int(os.environ["PROGRAM_RELEASED"])), adapter), adapter)
 """
 
 

@@ -1,88 +1,20 @@
-"""Both reference stacks on SageMaker, by the example environment, with and without releases."""
+"""Both reference stacks on SageMaker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from mlinfra.adapters import load_adapter
-from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.digests import digest_json
-from mlinfra.environment import Environment, parse_environment
-from mlinfra.realize import realize
-from mlinfra.record import record
-from mlinfra.releases import Identity, Pin, Provenance, Release, Runtime
-from mlinfra.repository import Repository
-from mlinfra.resolve import Declared, resolve
-from mlinfra.resources import Resources
-from mlinfra.yaml_file import read_yaml
-
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "environments" / "examples" / "sagemaker.yaml"
-Made = Callable[..., Resources]
+from mlinfra.environment import Environment
+from tests.reference import Reference, example_of, reference_of
 
 
 @pytest.fixture(scope="session")
 def example() -> Environment:
     """The example environment, called prod."""
-    environment, problems = parse_environment(read_yaml(EXAMPLE.read_text(), str(EXAMPLE)), "prod")
-    assert problems == []
-    assert environment is not None
-    return environment
+    return example_of("sagemaker")
 
 
 @pytest.fixture(scope="session")
-def reference(example: Environment) -> Made:
+def reference(example: Environment) -> Reference:
     """What the reference stacks register; `released`: how many releases each endpoint has."""
-    local = Repository(ROOT).load("prod")
-    known: dict[str, Resources] = {}
-
-    def make(released: int = 2, **changes: Any) -> Resources:
-        key = repr((released, sorted(changes.items())))
-        if key not in known:
-            environment = Environment.model_validate({**example.model_dump(), "name": "prod", **changes})
-            known[key] = _recorded(local, environment, released)
-        return known[key]
-
-    return make
-
-
-def _recorded(local: Declared, environment: Environment, released: int) -> Resources:
-    stacks = [replace(item, code=digest_json(["code", item.folder])) for item in local.stacks]
-    releases: dict[str, list[Release]] = {}
-    for item in stacks:
-        for endpoint in item.stack.of_kind(Endpoint):
-            releases[endpoint.name] = [_release(item.stack.name, endpoint, number) for number in (2, 1)][:released]
-    declared = replace(
-        local,
-        environment=environment,
-        stacks=stacks,
-        lock={
-            name: Pin(release=made[0].digest, previous=made[1].digest if len(made) > 1 else None)
-            for name, made in releases.items()
-            if made
-        },
-        releases={release.digest: release for made in releases.values() for release in made},
-    )
-    adapter = load_adapter("sagemaker")
-    resolved = resolve(declared, adapter)
-    return record(lambda: realize(resolved, adapter), project="mlinfra", stack="prod")
-
-
-def _release(stack: str, endpoint: Endpoint, number: int) -> Release:
-    return Release(
-        stack=stack,
-        endpoint=endpoint.name,
-        identity=Identity(
-            artifact=digest_json(["artifact", stack, number]),
-            runtime=Runtime(name=endpoint.runtime, version="1.7.0"),
-            spec=endpoint.spec(),
-            signature={"inputs": [{"name": "wind", "type": "FP64", "required": True}], "outputs": []},
-            baseline=digest_json(["baseline", stack, number]),
-        ),
-        provenance=Provenance(created=f"2026-01-{number:02}T00:00:00Z", author="contract", run=f"run-{number}"),
-    )
+    return reference_of(example)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.adapters import Instance, Links, ResolvedPart
+from mlinfra.adapters import Instance
 from mlinfra.declarations.compute import Compute
-from mlinfra.declarations.drift_monitor import DriftMonitor
-from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.declarations.feature_store import FeatureStore
-from mlinfra.declarations.model_registry import ModelRegistry
-from mlinfra.declarations.part import Part
-from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.foundation import Foundation, SourceHost
-from mlinfra.place import refuse_foreign
-from mlinfra.problems import Problem
 from mlinfra_providers.azureml.machines import find_machine
+from mlinfra_providers.by_file import AdapterByFile
 
 if TYPE_CHECKING:
     from mlinfra_providers.azureml.service import AzureMLService
-
-_PACKAGE = "mlinfra:azureml:"
 
 
 def _images(digit: str) -> dict[str, str]:
@@ -38,10 +28,12 @@ def _key(name: str) -> str:
     return f"{vault}/acme-ml/keys/{name}"
 
 
-class AzureML:
+class AzureML(AdapterByFile):
     """Azure Machine Learning, in one subscription, resource group and region."""
 
     name = "azureml"
+    extra = "azure"
+    packages = ("pulumi_azure_native", "adlfs", "azure.identity")
     proved_against = "the REST models of API 2025-12-01; its clients and resources on an emulated Azure; no account"
     proofs: Mapping[str, str] = {
         "TrainingJob": "the REST models; command jobs of its clients on the emulated Azure",
@@ -72,71 +64,9 @@ class AzureML:
         ),
     }
 
-    def refuse_environment(self, environment: Environment) -> Iterator[tuple[str, str, str]]:
-        """Refuse what Azure has not, and what is missing or not written as Azure writes it."""
-        from mlinfra_providers.azureml.refusals import refuse_place
-
-        yield from refuse_foreign(environment, self.place)
-        yield from refuse_place(environment)
-
-    def refuse(self, part: Part, environment: Environment) -> Iterator[Problem]:
-        """Refuse what Azure ML cannot do, with a reason and a way out."""
-        from mlinfra_providers.azureml.refusals import refuse_part
-
-        return refuse_part(part, environment)
-
-    def replaced_by(self, type_token: str) -> frozenset[str] | None:
-        """Return the inputs that replace a resource: what its handler says, or the table of Azure's types."""
-        from mlinfra_providers.azureml.replacing import REPLACED_BY
-        from mlinfra_providers.azureml.resources import HANDLERS
-
-        name = type_token.removeprefix(_PACKAGE)
-        return HANDLERS[name].immutable if name in HANDLERS else REPLACED_BY.get(type_token)
-
-    def kept_by(self, type_token: str) -> frozenset[str]:
-        """Return the inputs that an `up` leaves as they are: what the handler says."""
-        from mlinfra_providers.azureml.resources import HANDLERS
-
-        name = type_token.removeprefix(_PACKAGE)
-        return HANDLERS[name].kept if name in HANDLERS else frozenset()
-
-    def loses(self, type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-        """Return what those who read a feature set would lose."""
-        from mlinfra_providers.azureml.replacing import lost_columns
-
-        return lost_columns(before, after) if type_token == f"{_PACKAGE}FeatureSetSpec" else None
-
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest machine that fits."""
         return find_machine(need)
-
-    def surround(self, parts: Sequence[ResolvedPart], links: Links) -> Links:
-        """Register what all parts share: key, storage, workspace, logs, alarms, budget."""
-        from mlinfra_providers.azureml import around
-
-        return around.surround(parts, links)
-
-    def declare(self, part: ResolvedPart, links: Links) -> Links:
-        """Register the part's resources."""
-        from mlinfra_providers.azureml import drift_monitor, endpoint, feature_store, model_registry, training_job
-
-        declare: dict[type[Part], Callable[[ResolvedPart, Links], Links]] = {
-            FeatureStore: feature_store.declare,
-            TrainingJob: training_job.declare,
-            ModelRegistry: model_registry.declare,
-            Endpoint: endpoint.declare,
-            DriftMonitor: drift_monitor.declare,
-        }
-        return declare[type(part.part)](part, links)
-
-    def diagnose(self) -> Iterator[tuple[bool | None, str, str]]:
-        """Look for the packages of the extra `azure`."""
-        missing = [name for name in ("pulumi_azure_native", "adlfs") if find_spec(name) is None]
-        missing += [] if _has_identity() else ["azure.identity"]
-        if missing:
-            yield False, f"packages are missing: {', '.join(missing)}", "pip install 'mlinfra-toolkit[azure]'"
-        else:
-            yield True, "every package of the extra azure is installed", ""
 
     def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
         """Return what must exist before the first `up`."""
@@ -144,24 +74,8 @@ class AzureML:
 
         return AzureFoundation(environment, source)
 
-    def examine(
-        self, environment: Environment, parts: Sequence[ResolvedPart]
-    ) -> Iterator[tuple[str, bool | None, str, str]]:
-        """Ask about credentials, region, stores, permissions and quotas; change nothing."""
-        from mlinfra_providers.azureml.doctor import examine
-
-        return examine(environment, parts)
-
     def service(self, environment: Environment, repository: Path) -> AzureMLService:
         """Return the running side."""
         from mlinfra_providers.azureml.service import AzureMLService
 
         return AzureMLService(environment, repository)
-
-
-def _has_identity() -> bool:
-    # azure is a namespace that other distributions have, too: to look inside it, it must be there
-    try:
-        return find_spec("azure.identity") is not None
-    except ModuleNotFoundError:
-        return False

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.adapters import Instance, Links, ResolvedPart
+from mlinfra.adapters import Instance
 from mlinfra.declarations.compute import Compute
-from mlinfra.declarations.drift_monitor import DriftMonitor
-from mlinfra.declarations.endpoint import Endpoint
-from mlinfra.declarations.feature_store import FeatureStore
-from mlinfra.declarations.model_registry import ModelRegistry
-from mlinfra.declarations.part import Part
-from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.foundation import Foundation, SourceHost
 from mlinfra.place import refuse_foreign
-from mlinfra.problems import Problem
+from mlinfra_providers.by_file import AdapterByFile
 from mlinfra_providers.sagemaker.machines import find_machine
 
 if TYPE_CHECKING:
     from mlinfra_providers.sagemaker.service import SageMakerService
-
-_PACKAGE = "mlinfra:sagemaker:"
 
 
 def _images(digit: str) -> dict[str, str]:
@@ -32,10 +23,12 @@ def _images(digit: str) -> dict[str, str]:
     return {kind: f"{registry}/mlinfra-{kind}@sha256:{digit * 64}" for kind in ("serving", "training")}
 
 
-class SageMaker:
+class SageMaker(AdapterByFile):
     """Amazon SageMaker AI, in one account and region."""
 
     name = "sagemaker"
+    extra = "aws"
+    packages = ("pulumi_aws", "boto3", "s3fs")
     proved_against = "botocore's model of the API, and an emulated AWS with the real engine; no account"
     proofs: Mapping[str, str] = {
         "FeatureStore": "botocore's model; deployed to the emulated AWS by the real engine",
@@ -75,81 +68,15 @@ class SageMaker:
         yield from refuse_foreign(environment, {**self.place, "network": (_NETWORK, _NETWORK)})
         yield from refuse_place(environment)
 
-    def refuse(self, part: Part, environment: Environment) -> Iterator[Problem]:
-        """Refuse what SageMaker cannot do, with a reason and a way out."""
-        from mlinfra_providers.sagemaker.refusals import refuse_part
-
-        return refuse_part(part, environment)
-
-    def replaced_by(self, type_token: str) -> frozenset[str] | None:
-        """Return the inputs that replace a resource: what its handler says, or the table of AWS's types."""
-        from mlinfra_providers.sagemaker.replacing import REPLACED_BY
-        from mlinfra_providers.sagemaker.resources import HANDLERS
-
-        name = type_token.removeprefix(_PACKAGE)
-        return HANDLERS[name].immutable if name in HANDLERS else REPLACED_BY.get(type_token)
-
-    def kept_by(self, type_token: str) -> frozenset[str]:
-        """Return the inputs that an `up` leaves as they are: what the handler says."""
-        from mlinfra_providers.sagemaker.resources import HANDLERS
-
-        name = type_token.removeprefix(_PACKAGE)
-        return HANDLERS[name].kept if name in HANDLERS else frozenset()
-
-    def loses(self, type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-        """Return what those who read a feature group would lose; what its columns lose is said by their handler."""
-        from mlinfra_providers.sagemaker.replacing import lost_online_store
-        from mlinfra_providers.sagemaker.resources import HANDLERS
-
-        if type_token == "aws:sagemaker/featureGroup:FeatureGroup":
-            return lost_online_store(before, after)
-        name = type_token.removeprefix(_PACKAGE)
-        return HANDLERS[name](Path()).loses(before, after) if name in HANDLERS else None
-
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest machine that fits."""
         return find_machine(need)
-
-    def surround(self, parts: Sequence[ResolvedPart], links: Links) -> Links:
-        """Register what all parts share: key, bucket, network, alarms, budget."""
-        from mlinfra_providers.sagemaker import around
-
-        return around.surround(parts, links)
-
-    def declare(self, part: ResolvedPart, links: Links) -> Links:
-        """Register the part's resources."""
-        from mlinfra_providers.sagemaker import drift_monitor, endpoint, feature_store, model_registry, training_job
-
-        declare: dict[type[Part], Callable[[ResolvedPart, Links], Links]] = {
-            FeatureStore: feature_store.declare,
-            TrainingJob: training_job.declare,
-            ModelRegistry: model_registry.declare,
-            Endpoint: endpoint.declare,
-            DriftMonitor: drift_monitor.declare,
-        }
-        return declare[type(part.part)](part, links)
-
-    def diagnose(self) -> Iterator[tuple[bool | None, str, str]]:
-        """Look for the packages of the extra `aws`."""
-        missing = [name for name in ("pulumi_aws", "boto3", "s3fs") if find_spec(name) is None]
-        if missing:
-            yield False, f"packages are missing: {', '.join(missing)}", "pip install 'mlinfra-toolkit[aws]'"
-        else:
-            yield True, "every package of the extra aws is installed", ""
 
     def foundation(self, environment: Environment, source: SourceHost | None) -> Foundation:
         """Return what must exist before the first `up`."""
         from mlinfra_providers.sagemaker.bootstrap import AwsFoundation
 
         return AwsFoundation(environment, source)
-
-    def examine(
-        self, environment: Environment, parts: Sequence[ResolvedPart]
-    ) -> Iterator[tuple[str, bool | None, str, str]]:
-        """Ask about credentials, region, stores, permissions and quotas; change nothing."""
-        from mlinfra_providers.sagemaker.doctor import examine
-
-        return examine(environment, parts)
 
     def service(self, environment: Environment, repository: Path) -> SageMakerService:
         """Return the running side."""

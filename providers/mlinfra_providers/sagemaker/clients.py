@@ -70,7 +70,9 @@ def explained(doing: str) -> Iterator[None]:
         said = error.response.get("Error", {})
         raise MlinfraError(f"{doing}: AWS answers {said.get('Code')}: {said.get('Message')}") from error
     except BotoCoreError as error:
-        raise MlinfraError(f"{doing}: {error}", remedy="check credentials and region: mlinfra doctor") from error
+        raise MlinfraError(
+            f"{doing}: {error}", remedy="check credentials and region: mlinfra doctor ENVIRONMENT"
+        ) from error
 
 
 @contextmanager

@@ -64,6 +64,16 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 
 
+def replaced_by(type_token: str) -> frozenset[str] | None:
+    """Return the inputs whose change replaces a resource of this type; None where that is not known."""
+    return REPLACED_BY.get(type_token)
+
+
+def loses(type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Return what those who read a feature group would lose by a change."""
+    return lost_online_store(before, after) if type_token == "aws:sagemaker/featureGroup:FeatureGroup" else None
+
+
 def lost_online_store(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     """Return what a change of the online store would take: all but its time to live replaces the whole group."""
     old, new = (_but_ttl(inputs.get("onlineStoreConfig")) for inputs in (before, after))

@@ -58,6 +58,16 @@ REPLACED_BY: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 
 
+def replaced_by(type_token: str) -> frozenset[str] | None:
+    """Return the inputs whose change replaces a resource of this type; None where that is not known."""
+    return REPLACED_BY.get(type_token)
+
+
+def loses(type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Return what those who read a table of features would lose by a change."""
+    return lost_columns(before, after) if type_token == "gcp:bigquery/table:Table" else None
+
+
 def lost_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     """Return which columns of a table would go, or become something else, and what else would make it anew."""
     old, new = (_columns(inputs) for inputs in (before, after))

@@ -1,4 +1,4 @@
-"""What readers of a feature store would lose by a change: columns, read from the definitions that Feast gets."""
+"""What replaces an object of Kubernetes, and what readers of a feature store would lose: columns that Feast is told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 FILE = "features.py"
+
+
+def replaced_by(type_token: str) -> frozenset[str] | None:
+    """Return the inputs whose change replaces an object: those that make it one of another kind.
+
+    Names and namespaces are made of the part's and the environment's own, so that no edit changes them alone.
+    """
+    return frozenset({"apiVersion", "kind"}) if type_token.startswith("kubernetes:") else None
+
+
+def loses(type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Return what those who read a feature store would lose by a change."""
+    return lost_features(before, after) if type_token == "kubernetes:core/v1:ConfigMap" else None
 
 
 def lost_features(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
