@@ -228,6 +228,11 @@ class Adapter(Protocol):
         `up` refuses it, unless the environment names the part under `destroy_data`: then the resource is replaced."""
         ...
 
+    def id_of(self, environment: Environment, type_token: str, inputs: Mapping[str, Any]) -> str | None:
+        """Return the id that a resource would have, where its inputs say it before it is made and the target refuses
+        to make it twice: a create that was killed is then taken over. None where making it again does no harm."""
+        ...
+
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest type of machine that fits, or None when none does."""
         ...

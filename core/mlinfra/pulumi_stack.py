@@ -31,6 +31,7 @@ from mlinfra.problems import NO_ROOM, MlinfraError, Refused, tells_no_room
 from mlinfra.releases import Pin
 from mlinfra.repository import PINS, Repository
 from mlinfra.state import PROJECT, backend_of, checkpoint_of, read_checkpoint
+from mlinfra.taken_over import IdOf, taken_over
 
 if TYPE_CHECKING:
     from mlinfra_engine.install import Engine
@@ -153,10 +154,34 @@ class PulumiStack:
     def refresh(self, watch: Watch, targets: Sequence[str] = ()) -> Outcome:
         """Bring the state in line with what is really there; only that of `targets` (URNs), where some are named.
 
-        What a killed run was creating is forgotten: creating it again finds it done, or does it.
+        What a killed run was creating is forgotten, unless it was taken over: creating it again finds it done, or does
+        it.
         """
         only = [piece for urn in targets for piece in ("--target", urn)]
         return self._operate(["refresh", "--yes", "--skip-preview", "--clear-pending-creates", *only], watch)
+
+    def take_over(self, state: Mapping[str, Any], id_of: IdOf) -> int:
+        """Take what a killed run was creating into the state, as far as its ids are known; return how many.
+
+        The next refresh finds it as it is, or gone.
+
+        Raises:
+            MlinfraError: the state cannot be written.
+        """
+        changed, taken = taken_over(state, id_of)
+        if not taken:
+            return 0
+        with tempfile.TemporaryDirectory(prefix="mlinfra-") as folder:
+            file = Path(folder) / "state.json"
+            file.write_text(json.dumps(changed))
+            done = self._run(["stack", "import", "--stack", self.name, "--file", str(file)])
+        if done.returncode:
+            raise MlinfraError(
+                f"what the killed run was creating cannot be taken into the state of {self.name}: "
+                f"{_last_words(done.stderr)}",
+                remedy=f"mlinfra {self.goes_on} {self.name} tries again",
+            )
+        return len(taken)
 
     def destroy(self, watch: Watch, *, keep_protected: bool) -> Outcome:
         """Remove everything; with `keep_protected`, all but what holds data."""

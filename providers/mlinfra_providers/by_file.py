@@ -60,6 +60,10 @@ class AdapterByFile:
         lost: str | None = self._file("replacing").loses(type_token, before, after)
         return lost
 
+    def id_of(self, environment: Environment, type_token: str, inputs: Mapping[str, Any]) -> str | None:
+        """Return None: to make again what was killed while it was made does no harm."""
+        return None
+
     def surround(self, parts: Sequence[ResolvedPart], links: Links) -> Links:
         """Register what all parts share."""
         made: Links = self._file("around").surround(parts, links)

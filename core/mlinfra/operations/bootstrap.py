@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 
 from mlinfra.adapters import Adapter, adapter_names, load_adapter
 from mlinfra.environment import Environment, parse_environment
@@ -185,6 +186,8 @@ def create(seen: Survey, progress: Progress) -> Survey:
         stack.want(seen.wanted)
         if seen.stale:
             progress.phase("asking what is really there")
+            adapter = load_adapter(environment.target)
+            stack.take_over(stack.export(), partial(adapter.id_of, environment))
             stack.refresh(progress.step)
         progress.phase("creating")
         stack.up(progress.step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,7 @@ def make_true(
         progress.note(line)
     if was_cut_off(state):
         progress.note("the last run was killed while it changed something")
+        stack.take_over(state, partial(session.adapter.id_of, session.environment))
     if was_cut_off(state) or (refresh and state):
         progress.phase("asking what is really there")
         stack.refresh(progress.step)

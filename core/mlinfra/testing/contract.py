@@ -151,6 +151,8 @@ class AdapterContract:
         _expect(adapter.kept_by(foreign) == frozenset(), "kept_by() answers for a type that is not its own")
         _expect(adapter.loses(foreign, {}, {}) is None, "loses() answers for a type that is not its own")
         if (accepted := self._accepted(kind)) is not None:
+            known = adapter.id_of(resolve_scene(adapter, accepted).environment, foreign, {})
+            _expect(known is None, "id_of() answers for a type that is not its own")
             for resource in _own(self._resources(accepted), accepted.part):
                 same = adapter.loses(resource.type, resource.inputs, resource.inputs)
                 _expect(same is None, f"loses({resource.type!r}) answers where nothing changes: {same!r}")

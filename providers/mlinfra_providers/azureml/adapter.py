@@ -64,6 +64,12 @@ class AzureML(AdapterByFile):
         ),
     }
 
+    def id_of(self, environment: Environment, type_token: str, inputs: Mapping[str, Any]) -> str | None:
+        """Return the id of a resource of Azure Resource Manager, which is made of its names."""
+        from mlinfra_providers.azureml.ids import id_of
+
+        return id_of(environment, type_token, inputs)
+
     def instance(self, need: Compute) -> Instance | None:
         """Return the cheapest machine that fits."""
         return find_machine(need)

@@ -90,7 +90,7 @@ class ResourceManager:
     def _answer(self, method: str, path: str, body: Body | None) -> Answer:
         if "/providers/lab/operations/" in path.lower():
             told = self.things.operation(path.rpartition("/")[2])
-            return Answer(200, told) if told else Answer(404)
+            return Answer(200, told, {"Retry-After": "0"}) if told else Answer(404)
         kind, parent, _ = split(path)
         if method == "GET" and _is_collection(path):
             return Answer(200, {"value": [thing.shown() for thing in self.things.below(path)]})
