@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +14,6 @@ from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.feature_store import Feature, FeatureStore
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
-from mlinfra.operations.plan import plan
-from mlinfra.operations.session import Session
 from mlinfra.policy.check import check
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Verdict
@@ -29,7 +22,6 @@ from mlinfra.policy.settings import Settings
 from mlinfra.prices.book import snapshot
 from mlinfra.prices.estimate import estimate
 from mlinfra.problems import Problems
-from mlinfra.repository import Repository
 from mlinfra.resources import Resource, Resources
 from mlinfra.testing.judge import Judge, record_resolved, resolve_scene
 from mlinfra.testing.specimens import KINDS, SMALL
@@ -42,8 +34,6 @@ from mlinfra_providers.azureml.schedules import recurrence
 from mlinfra_providers.instances import machines
 from tests.azureml.models import problems
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "environments" / "examples" / "azureml.yaml"
 Reference = Callable[..., Resources]
 MADE = {"network": None, "encryption": None}
 ML = "azure-native:machinelearningservices"
@@ -87,13 +77,6 @@ def as_sent(value: Any) -> Any:
         made = {key: as_sent(item) for key, item in value.items()}
         return {**made, "userAssignedIdentities": {user: {} for user in users}} if isinstance(users, list) else made
     return [as_sent(item) for item in value] if isinstance(value, list) else value
-
-
-def test_the_example_explains_every_option() -> None:
-    text = EXAMPLE.read_text()
-    assert [field for field in AzureML.place if f"\n{field}:" not in text and f"# {field}:" not in text] == []
-    for block in text.split("\n\n")[1:]:
-        assert block.startswith("#"), block
 
 
 @pytest.mark.parametrize("released", [0, 1, 2])
@@ -250,35 +233,6 @@ def test_schedules_count_whole_minutes(every: str, found: tuple[str, int] | None
     assert recurrence(every) == found
 
 
-def test_a_plan_without_credentials_says_that_it_compares_with_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("stacks", "policies"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
-    (tmp_path / "environments").mkdir()
-    shutil.copy(EXAMPLE, tmp_path / "environments" / "prod.yaml")
-    monkeypatch.setattr(Session, "known_stack", lambda self: None)
-    made = plan(Repository(tmp_path), "prod")
-    assert made.unread is not None
-    assert "azblob://state" in made.unread
-    assert made.review is not None
-    assert made.review.checked.counts["mandatory"] == 0
-
-
-def test_no_sdk_is_imported_before_it_is_used() -> None:
-    code = (
-        "import sys\nfrom mlinfra.adapters import load_adapter\nimport mlinfra_cli.commands\n"
-        "from mlinfra.declarations.compute import Compute\n"
-        "adapter = load_adapter('azureml')\nadapter.instance(Compute())\n"
-        "adapter.replaced_by('mlinfra:azureml:Traffic')\n"
-        "sdks = ('pulumi', 'pulumi_azure_native', 'azure.identity', 'azure.core', 'azure.ai.ml')\n"
-        "print([name for name in sdks if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
-    assert found.stdout.strip() == "[]", found.stdout + found.stderr
-
-
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
@@ -310,10 +264,6 @@ def test_a_place_that_is_wrong_is_refused(changes: dict[str, Any], field: str, s
     assert said in found[field][0]
     assert found[field][1]
     assert {path.partition(".")[0] for path in found} == {field.partition(".")[0]}
-
-
-def test_the_example_is_accepted(example: Environment) -> None:
-    assert list(AzureML().refuse_environment(example)) == []
 
 
 @pytest.mark.parametrize(

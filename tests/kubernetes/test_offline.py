@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlinfra.declarations.compute import Compute
 from mlinfra.environment import Environment
-from mlinfra.operations.plan import plan
-from mlinfra.operations.session import Session
 from mlinfra.policy.check import check
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Verdict
 from mlinfra.policy.ruleset import ruleset
 from mlinfra.policy.settings import Settings
 from mlinfra.problems import Problems
-from mlinfra.repository import Repository
 from mlinfra.resources import Resource, Resources
 from mlinfra.testing.judge import Judge
 from mlinfra.testing.specimens import KINDS, SMALL
@@ -31,21 +23,12 @@ from mlinfra.testing.variations import Scene
 from mlinfra_providers.kubernetes.adapter import Kubernetes
 from mlinfra_providers.kubernetes.cron import cron
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "environments" / "examples" / "kubernetes.yaml"
 Reference = Callable[..., Resources]
 SERVICE = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
 
 
 def of(resources: Resources, token: str) -> list[Resource]:
     return [resource for resource in resources.declared() if resource.type == token]
-
-
-def test_the_example_explains_every_option() -> None:
-    text = EXAMPLE.read_text()
-    assert [field for field in Kubernetes.place if f"\n{field}:" not in text and f"# {field}:" not in text] == []
-    for block in text.split("\n\n")[1:]:
-        assert block.startswith("#"), block
 
 
 @pytest.mark.parametrize("released", [0, 1, 2])
@@ -151,33 +134,6 @@ def test_a_need_that_fits_on_no_node_is_refused() -> None:
     assert found.name == "4-cpus-16-gib"
 
 
-def test_a_plan_without_credentials_says_that_it_compares_with_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("stacks", "policies"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
-    (tmp_path / "environments").mkdir()
-    shutil.copy(EXAMPLE, tmp_path / "environments" / "prod.yaml")
-    monkeypatch.setattr(Session, "known_stack", lambda self: None)
-    made = plan(Repository(tmp_path), "prod")
-    assert made.unread is not None
-    assert "s3://acme-mlinfra-state" in made.unread
-    assert made.review is not None
-    assert made.review.checked.counts["mandatory"] == 0
-
-
-def test_no_sdk_is_imported_before_it_is_used() -> None:
-    code = (
-        "import sys\nfrom mlinfra.adapters import load_adapter\nimport mlinfra_cli.commands\n"
-        "from mlinfra.declarations.compute import Compute\n"
-        "adapter = load_adapter('kubernetes')\nadapter.instance(Compute())\n"
-        "print([name for name in ('pulumi', 'pulumi_kubernetes', 'kubernetes', 'httpx') if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
-    assert found.stdout.strip() == "[]", found.stderr
-
-
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
@@ -199,7 +155,3 @@ def test_a_place_that_is_wrong_is_refused(changes: dict[str, Any], field: str, s
     assert said in found[field][0]
     assert found[field][1]
     assert set(found) == {field}
-
-
-def test_the_example_is_accepted(example: Environment) -> None:
-    assert list(Kubernetes().refuse_environment(example)) == []

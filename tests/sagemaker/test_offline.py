@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +12,6 @@ import pytest
 from mlinfra.adapters import load_adapter
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
-from mlinfra.operations.plan import plan
-from mlinfra.operations.session import Session
 from mlinfra.policy.check import check
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Verdict
@@ -27,7 +20,6 @@ from mlinfra.policy.settings import Settings
 from mlinfra.prices.book import snapshot
 from mlinfra.prices.estimate import estimate
 from mlinfra.problems import Problems
-from mlinfra.repository import Repository
 from mlinfra.resources import Resource, Resources
 from mlinfra.testing.judge import Judge, record_resolved, resolve_scene
 from mlinfra.testing.specimens import KINDS, SMALL
@@ -38,21 +30,12 @@ from mlinfra_providers.sagemaker.adapter import SageMaker
 from mlinfra_providers.sagemaker.replacing import REPLACED_BY
 from tests.sagemaker import botocore_model, wire
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "environments" / "examples" / "sagemaker.yaml"
 Reference = Callable[..., Resources]
 MADE = {"network": None, "encryption": None}
 
 
 def of(resources: Resources, token: str) -> list[Resource]:
     return [resource for resource in resources.declared() if resource.type == token]
-
-
-def test_the_example_explains_every_option() -> None:
-    text = EXAMPLE.read_text()
-    assert [field for field in SageMaker.place if f"\n{field}:" not in text and f"# {field}:" not in text] == []
-    for block in text.split("\n\n")[1:]:
-        assert block.startswith("#"), block
 
 
 @pytest.mark.parametrize("released", [0, 1, 2])
@@ -160,34 +143,6 @@ def test_the_gpus_of_machines_are_those_that_the_rules_know() -> None:
         assert carried(machine.name) == machine.gpus
 
 
-def test_a_plan_without_credentials_says_that_it_compares_with_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("stacks", "policies"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
-    (tmp_path / "environments").mkdir()
-    shutil.copy(EXAMPLE, tmp_path / "environments" / "prod.yaml")
-    monkeypatch.setattr(Session, "known_stack", lambda self: None)
-    made = plan(Repository(tmp_path), "prod")
-    assert made.unread is not None
-    assert "s3://acme-mlinfra-state" in made.unread
-    assert made.to_json()["state_unread"] == made.unread
-    assert made.review is not None
-    assert made.review.checked.counts["mandatory"] == 0
-
-
-def test_no_sdk_is_imported_before_it_is_used() -> None:
-    code = (
-        "import sys\nfrom mlinfra.adapters import load_adapter\nimport mlinfra_cli.commands\n"
-        "from mlinfra.declarations.compute import Compute\n"
-        "adapter = load_adapter('sagemaker')\nadapter.instance(Compute())\n"
-        "print([name for name in ('pulumi', 'pulumi_aws', 'boto3', 'botocore') if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
-    assert found.stdout.strip() == "[]", found.stderr
-
-
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
@@ -212,10 +167,6 @@ def test_a_place_that_is_wrong_is_refused(changes: dict[str, Any], field: str, s
     assert said in found[field][0]
     assert found[field][1]
     assert set(found) == {field}
-
-
-def test_the_example_is_accepted(example: Environment) -> None:
-    assert list(SageMaker().refuse_environment(example)) == []
 
 
 def test_parameters_that_do_not_fit_are_refused() -> None:

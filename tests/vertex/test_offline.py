@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +16,6 @@ from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.feature_store import Feature, FeatureStore
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
-from mlinfra.operations.plan import plan
-from mlinfra.operations.session import Session
 from mlinfra.policy.check import check
 from mlinfra.policy.inspection import Inspection
 from mlinfra.policy.rule import Verdict
@@ -31,7 +24,6 @@ from mlinfra.policy.settings import Settings
 from mlinfra.prices.book import snapshot
 from mlinfra.prices.estimate import estimate
 from mlinfra.problems import Problems
-from mlinfra.repository import Repository
 from mlinfra.resources import Resource, Resources
 from mlinfra.stand_ins import STANDS_FOR
 from mlinfra.testing.judge import Judge, record_resolved, resolve_scene
@@ -44,8 +36,6 @@ from mlinfra_providers.vertex.replacing import REPLACED_BY
 from mlinfra_providers.vertex.resources import custom_job, deployed_model, model, model_version
 from mlinfra_providers.vertex.schedules import cron
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "environments" / "examples" / "vertex.yaml"
 Reference = Callable[..., Resources]
 MADE = {"network": None, "encryption": None}
 NAMES = {
@@ -70,13 +60,6 @@ NAMES = {
 
 def of(resources: Resources, token: str) -> list[Resource]:
     return [resource for resource in resources.declared() if resource.type == token]
-
-
-def test_the_example_explains_every_option() -> None:
-    text = EXAMPLE.read_text()
-    assert [field for field in Vertex.place if f"\n{field}:" not in text and f"# {field}:" not in text] == []
-    for block in text.split("\n\n")[1:]:
-        assert block.startswith("#"), block
 
 
 @pytest.mark.parametrize("released", [0, 1, 2])
@@ -219,34 +202,6 @@ def test_schedules_repeat_evenly(every: str, found: str | None) -> None:
     assert cron(every) == found
 
 
-def test_a_plan_without_credentials_says_that_it_compares_with_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("stacks", "policies"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
-    (tmp_path / "environments").mkdir()
-    shutil.copy(EXAMPLE, tmp_path / "environments" / "prod.yaml")
-    monkeypatch.setattr(Session, "known_stack", lambda self: None)
-    made = plan(Repository(tmp_path), "prod")
-    assert made.unread is not None
-    assert "gs://acme-mlinfra-state" in made.unread
-    assert made.review is not None
-    assert made.review.checked.counts["mandatory"] == 0
-
-
-def test_no_sdk_is_imported_before_it_is_used() -> None:
-    code = (
-        "import sys\nfrom mlinfra.adapters import load_adapter\nimport mlinfra_cli.commands\n"
-        "from mlinfra.declarations.compute import Compute\n"
-        "adapter = load_adapter('vertex')\nadapter.instance(Compute())\nadapter.replaced_by('mlinfra:vertex:Model')\n"
-        "sdks = ('pulumi', 'pulumi_gcp', 'google.auth', 'google.cloud.aiplatform_v1', 'google.cloud.storage')\n"
-        "print([name for name in sdks if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
-    assert found.stdout.strip() == "[]", found.stdout + found.stderr
-
-
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
@@ -275,10 +230,6 @@ def test_a_place_that_is_wrong_is_refused(changes: dict[str, Any], field: str, s
     assert said in found[field][0]
     assert found[field][1]
     assert {path.partition(".")[0] for path in found} == {field.partition(".")[0]}
-
-
-def test_the_example_is_accepted(example: Environment) -> None:
-    assert list(Vertex().refuse_environment(example)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,11 @@ import pulumi_aws as aws
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra_providers.sagemaker.naming import name, options
+from mlinfra_providers.sagemaker.resources.variant_scaling import DIMENSION, NAMESPACE, resource_id
 from mlinfra_providers.tags import tags_of
 
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-NAMESPACE = "sagemaker"
 METRIC = "SageMakerVariantInvocationsPerInstance"
 SCALE_IN_SECONDS, SCALE_OUT_SECONDS = 300, 60
-
-
-def resource_id(endpoint: str, variant: str) -> str:
-    """Return what Application Auto Scaling calls a variant."""
-    return f"endpoint/{endpoint}/variant/{variant}"
 
 
 def register(part: ResolvedPart, links: Links, called: str, endpoint: pulumi.Resource) -> None:

@@ -10,10 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlinfra_providers.sagemaker.clients import explained, gone_is_fine
-from mlinfra_providers.sagemaker.scaling import DIMENSION, NAMESPACE, resource_id
 
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+NAMESPACE = "sagemaker"
 _TARGET = ("MinCapacity", "MaxCapacity")
 _POLICY = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration")
+
+
+def resource_id(endpoint: str, variant: str) -> str:
+    """Return what Application Auto Scaling calls a variant."""
+    return f"endpoint/{endpoint}/variant/{variant}"
 
 
 @dataclass(frozen=True)
