@@ -207,7 +207,7 @@ class World(Platform):
         return self.target.ask(ENV, ENDPOINT, BODY)
 
     @contextmanager
-    def requests(self, clients: int = 2, pause: float = 0.05) -> Iterator[Requests]:
+    def requests(self, clients: int = 2, pause: float = 0.2) -> Iterator[Requests]:
         """Ask again and again, from several clients, until the block ends."""
         told, ended = Requests(), threading.Event()
 
