@@ -170,6 +170,13 @@ class Service(Protocol):
         `recorded` is the state of the last `up`. A target on which nothing of this happens returns nothing."""
         ...
 
+    def empty(self, recorded: Resources) -> None:
+        """Remove what is in things that the target deletes only when nothing is in them.
+
+        `down --destroy-data` asks for it when nothing runs any more, with what the state still records: what holds
+        data. A target that deletes such things with what is in them does nothing."""
+        ...
+
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """End what is left after the resources are gone; return a line for each thing that was kept."""
         ...

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,17 @@ class Outcome:
     def changed(self) -> int:
         """How many resources were touched."""
         return sum(count for operation, count in self.counts.items() if operation not in ("same", "read"))
+
+    def and_then(self, after: Outcome) -> Outcome:
+        """Return what this operation and the one after it did together."""
+        return Outcome(
+            counts=dict(Counter(self.counts) + Counter(after.counts)),
+            seconds=self.seconds + after.seconds,
+            errors=self.errors + after.errors,
+            warnings=self.warnings + after.warnings,
+            broken_rules=self.broken_rules + after.broken_rules,
+            applied=self.applied or after.applied,
+        )
 
 
 Watch = Callable[[Step], None]

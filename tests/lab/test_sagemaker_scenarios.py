@@ -299,7 +299,7 @@ def test_what_a_killed_run_did_not_record_is_removed(lab: SageMakerTarget) -> No
 
 def test_an_older_stray_is_of_a_state_that_was_lost(lab: SageMakerTarget) -> None:
     strays = Strays(clients.Clients(ACCOUNT, REGION), "prod")
-    strays._since = strays._since.fromtimestamp(time.time() + 60, strays._since.tzinfo)
+    strays.since = strays.since.fromtimestamp(time.time() + 60, strays.since.tzinfo)
     assert list(strays.remove(recorded(Model="prod-v1"))) == []
 
 
@@ -308,3 +308,27 @@ def test_down_ends_an_endpoint_that_no_state_has(lab: SageMakerTarget) -> None:
     assert service().down(destroy_data=False) == ()
     left: Mapping[str, Any] = dict.fromkeys(line.split()[0] for line in lab.there())
     assert set(left) == {"Bucket", "ModelPackageGroup"}
+
+
+def test_what_is_deleted_only_empty_is_emptied(lab: SageMakerTarget) -> None:
+    """Versions of objects, markers of deletions and versions of models: each of them keeps its resource there."""
+    s3, api = lab.emulator.client("s3"), lab.emulator.sagemaker
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"old", b"new"):
+        s3.put_object(Bucket=BUCKET, Key="prod/a", Body=body)
+    s3.delete_object(Bucket=BUCKET, Key="prod/a")
+    s3.put_object(Bucket="lab-artifacts", Key="trees/b", Body=b"kept")
+    for name in ("prod-v1", "prod-v2"):
+        api.delete_model(ModelName=name)
+    bucket, group = "aws:s3/bucket:Bucket", "aws:sagemaker/modelPackageGroup:ModelPackageGroup"
+    recorded = Resources(
+        [
+            Resource(f"urn:pulumi:prod::mlinfra::{kind}::{name}", kind, name, {}, id=name)
+            for kind, name in ((bucket, BUCKET), (bucket, "gone"), (group, "prod-model"), (group, "gone"))
+        ]
+    )
+    for _ in range(2):
+        service().empty(recorded)
+    s3.delete_bucket(Bucket=BUCKET)
+    api.delete_model_package_group(ModelPackageGroupName="prod-model")
+    assert s3.list_objects_v2(Bucket="lab-artifacts")["KeyCount"] == 1, "what is no resource is not touched"

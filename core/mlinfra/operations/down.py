@@ -41,9 +41,13 @@ def _down(session: Session, progress: Progress, *, destroy_data: bool) -> Remove
     outcome = Outcome()
     if stack.exists():
         progress.phase("removing resources")
+        outcome = stack.destroy(progress.step, keep_protected=True)
         if destroy_data:
+            # whatever wrote data is gone: what is emptied now stays empty until it is removed
+            progress.phase("destroying data")
+            session.service.empty(Resources.from_state(stack.export()))
             stack.unprotect()
-        outcome = stack.destroy(progress.step, keep_protected=not destroy_data)
+            outcome = outcome.and_then(stack.destroy(progress.step, keep_protected=False))
     progress.phase("ending processes")
     kept = session.service.down(destroy_data=destroy_data) or _kept(stack)
     if destroy_data:

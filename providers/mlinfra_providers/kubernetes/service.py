@@ -91,6 +91,9 @@ class KubernetesService:
         """Bring nothing back: the cluster does."""
         return ()
 
+    def empty(self, recorded: Resources) -> None:
+        """Do nothing: what holds data is deleted with it."""
+
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """End nothing: all that runs is a resource of the engine."""
         return ()

@@ -132,6 +132,9 @@ class LocalService:
         supervisor.ensure()
         return [*ended, f"the processes of {self._environment.name} were not running: started again"]
 
+    def empty(self, recorded: Resources) -> None:
+        """Do nothing: folders go with what is in them."""
+
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """End every process, and say what stays on disk; with `destroy_data` nothing does."""
         Supervisor(self._layout).stop()

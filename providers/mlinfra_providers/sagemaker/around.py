@@ -84,6 +84,16 @@ def database_name(environment: Environment) -> str:
     return short_name(environment.name, "features", limit=255, separator="_")
 
 
+def budget_name(environment: Environment) -> str:
+    """Return the name of the environment's budget."""
+    return short_name(environment.name, "mlinfra", limit=100)
+
+
+def key_alias(environment: Environment) -> str:
+    """Return the alias of the key that is made where the environment names none."""
+    return f"alias/{short_name(environment.name, 'mlinfra', limit=200)}"
+
+
 def tree_uri(environment: Environment, digest: str) -> str:
     """Return where the artifact store keeps a tree: `s3://…/trees/<digits>` (mlinfra.artifacts)."""
     return f"{(environment.artifacts or '').rstrip('/')}/trees/{digest.removeprefix('sha256:')}"
@@ -95,7 +105,7 @@ def _key(
     actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*"]
     if environment.encryption is not None:
         return environment.encryption.key, [allow(actions, [environment.encryption.key])]
-    alias = f"alias/{short_name(environment.name, 'mlinfra', limit=200)}"
+    alias = key_alias(environment)
     made = aws.kms.Key(
         f"{environment.name}-key",
         description=f"mlinfra: the data, models and logs of {environment.name}",
@@ -164,7 +174,7 @@ def _budget(
         return
     aws.budgets.Budget(
         f"{environment.name}-budget",
-        name=short_name(environment.name, "mlinfra", limit=100),
+        name=budget_name(environment),
         budget_type="COST",
         time_unit="MONTHLY",
         limit_amount=f"{environment.budget.monthly_usd:g}",

@@ -84,7 +84,7 @@ def kept(environment: Environment, *, write: bool) -> list[Grant]:
 
 def needed(environment: Environment) -> list[Grant]:
     """Return everything that `up`, `train`, `tick` and `down` need."""
-    own = f"{environment.name}-*"
+    own, underscored = f"{environment.name}-*", environment.name.replace("-", "_")
     bucket = arn(environment, "s3", bucket_name(environment))
     made = f"alias/{short_name(environment.name, 'mlinfra', limit=200)}"
     used, when = _key_resource(environment, environment.encryption.key if environment.encryption else made)
@@ -108,9 +108,9 @@ def needed(environment: Environment) -> list[Grant]:
         Grant("data", [*_verbs("s3", "Get Put", _OF_A_BUCKET), *_verbs("s3", "Get", _ALSO_READ), "s3:CreateBucket",
                        "s3:DeleteBucket", "s3:ListBucket"], [bucket]),
         Grant("data", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{bucket}/*"]),
-        Grant("data", ["glue:CreateDatabase", "glue:GetDatabase", "glue:DeleteDatabase"],
-              [arn(environment, "glue", "catalog"),
-               arn(environment, "glue", f"database/{environment.name.replace('-', '_')}_*")], ["glue:GetTags"]),
+        Grant("data", ["glue:CreateDatabase", "glue:GetDatabase", "glue:DeleteDatabase", "glue:GetTables"],
+              [arn(environment, "glue", "catalog"), arn(environment, "glue", f"database/{underscored}_*"),
+               arn(environment, "glue", f"table/{underscored}_*/*")], ["glue:GetTags"]),
         Grant("key of the data", ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant"], [used],
               when=when),
         *([] if environment.encryption is not None else _making_a_key(environment)),
@@ -153,20 +153,28 @@ def _making_a_key(environment: Environment) -> list[Grant]:
     changes = ["kms:CreateAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
     alias = arn(environment, "kms", f"alias/{environment.name}-*")
     return [
-        Grant(purpose, ["kms:CreateKey", "kms:TagResource"], ["*"], ["kms:ListAliases"], when=tagged),
-        Grant(purpose, changes, [keys], ["kms:GetKey*", "kms:ListResourceTags"], when=ours),
+        Grant(purpose, ["kms:CreateKey", "kms:TagResource"], ["*"], ["kms:ListAliases", "kms:ListKeys"], when=tagged),
+        Grant(purpose, changes, [keys], ["kms:DescribeKey", "kms:GetKey*", "kms:ListResourceTags"], when=ours),
         Grant(purpose, ["kms:CreateAlias", "kms:DeleteAlias"], [alias]),
     ]
 
 
 def _network(environment: Environment) -> list[Grant]:
-    """EC2 names what it makes: these actions take no narrower resource before it is there."""
+    """EC2 names what it makes: these actions take no narrower resource before it is there. Then a tag tells ours."""
     things = ["SecurityGroup"]
     if environment.network is None:
         things = ["Vpc", "Subnet", "RouteTable", "VpcEndpoint", "SecurityGroup"]
     makes = [f"ec2:Create{name}" for name in things]
-    also = ["ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress", "ec2:DeleteSecurityGroup"]
-    return [Grant("network", [*makes, *also, "ec2:CreateTags"], ["*"], ["ec2:Describe*"])]
+    also = ["ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress"]
+    changes = ["ec2:DeleteSecurityGroup"]
+    if environment.network is None:
+        changes += ["ec2:AssociateRouteTable", "ec2:DisassociateRouteTable", "ec2:ModifyVpcAttribute",
+                    "ec2:ModifyVpcEndpoint", "ec2:DeleteRouteTable", "ec2:DeleteSubnet", "ec2:DeleteVpc",
+                    "ec2:DeleteVpcEndpoints"]  # fmt: skip
+    return [
+        Grant("network", [*makes, *also, "ec2:CreateTags"], ["*"], ["ec2:Describe*"]),
+        Grant("network", changes, ["*"], when={"StringEquals": {"aws:ResourceTag/managed-by": ["mlinfra"]}}),
+    ]
 
 
 def _verbs(service: str, verbs: str, things: str) -> list[str]:

@@ -21,12 +21,14 @@ from mlinfra_providers.sagemaker import samples
 from mlinfra_providers.sagemaker.around import data_uri
 from mlinfra_providers.sagemaker.captured import DataCapture
 from mlinfra_providers.sagemaker.clients import Clients, explained
+from mlinfra_providers.sagemaker.emptying import empty
 from mlinfra_providers.sagemaker.jobs import Pipelines
 from mlinfra_providers.sagemaker.logs import logs
 from mlinfra_providers.sagemaker.naming import SAGEMAKER_LIMIT, physical_name
 from mlinfra_providers.sagemaker.split import InForce, Split
 from mlinfra_providers.sagemaker.storage import bucket_name
 from mlinfra_providers.sagemaker.strays import Strays
+from mlinfra_providers.sagemaker.strays_around import StraysAround
 from mlinfra_providers.sagemaker.traffic import record_key
 from mlinfra_providers.sagemaker.training_job import place
 from mlinfra_providers.short_names import short_name
@@ -93,11 +95,19 @@ class SageMakerService:
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Remove what a killed run made and did not record; no reboot ends what SageMaker runs."""
-        return list(Strays(self._clients, self._environment.name).remove(recorded))
+        strays = Strays(self._clients, self._environment.name)
+        around = StraysAround(self._clients, self._environment, strays.since)
+        return [*strays.remove(recorded), *around.remove(recorded)]
+
+    def empty(self, recorded: Resources) -> None:
+        """Remove what is in the buckets and model package groups that the state has."""
+        empty(self._clients, recorded)
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:
-        """End what serves and was not recorded. What is kept, the state says."""
+        """End what serves and was not recorded. What is kept, the state says; a bucket of the team's is in none."""
         list(Strays(self._clients, self._environment.name).end())
+        if destroy_data and self._environment.bucket is not None:
+            return [f"what is under {data_uri(self._environment)}/: the bucket is not mlinfra's"]
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:

@@ -61,7 +61,7 @@ class Strays:
     def __init__(self, clients: Clients, environment: str) -> None:
         self._clients = clients
         self._environment = environment
-        self._since = datetime.now(UTC) - RECENT
+        self.since = datetime.now(UTC) - RECENT
 
     def remove(self, recorded: Resources) -> Iterator[str]:
         """Remove what no resource of the state is; yield a line for each. Of an empty state nothing is known."""
@@ -89,7 +89,7 @@ class Strays:
                             api.delete_endpoint(EndpointName=item["EndpointName"])
                     gone(api, item["EndpointName"])
                     yield _line("Endpoint", item["EndpointName"])
-        self._since = datetime.fromtimestamp(0, UTC)
+        self.since = datetime.fromtimestamp(0, UTC)
         for kind in _KINDS[:3]:
             yield from self._of_sagemaker(kind, set())
 
@@ -97,7 +97,7 @@ class Strays:
         from botocore.exceptions import ClientError
 
         api = self._clients("sagemaker")
-        asked: Mapping[str, Any] = {kind.contains: self._environment, kind.since: self._since}
+        asked: Mapping[str, Any] = {kind.contains: self._environment, kind.since: self.since}
         with explained(f"looking for each {kind.noun} that no state has"):
             pages = api.get_paginator(kind.operation).paginate(**asked)
             unknown = [item for page in pages for item in page[kind.listed] if item[kind.name] not in recorded]
@@ -133,7 +133,7 @@ class Strays:
                     name = role["RoleName"]
                     if not name.startswith(f"{self._environment}-") or name in recorded:
                         continue
-                    if role["CreateDate"] < self._since or not self._is_ours(api.list_role_tags(RoleName=name)["Tags"]):
+                    if role["CreateDate"] < self.since or not self._is_ours(api.list_role_tags(RoleName=name)["Tags"]):
                         continue
                     for policy in api.list_role_policies(RoleName=name)["PolicyNames"]:
                         api.delete_role_policy(RoleName=name, PolicyName=policy)
@@ -147,7 +147,7 @@ class Strays:
             prefix = f"/aws/sagemaker/Endpoints/{self._environment}-"
             for group in api.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
                 name, made = group["logGroupName"], datetime.fromtimestamp(group["creationTime"] / 1000, UTC)
-                if name in recorded or made < self._since or group.get("storedBytes"):
+                if name in recorded or made < self.since or group.get("storedBytes"):
                     continue
                 told = api.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]
                 if self._is_ours([{"Key": key, "Value": value} for key, value in told.items()]):

@@ -86,6 +86,9 @@ class VertexService:
         """Bring nothing back: no reboot ends what Vertex AI runs."""
         return ()
 
+    def empty(self, recorded: Resources) -> None:
+        """Do nothing: what holds data is deleted with it."""
+
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """End nothing: all that runs is a resource of the engine."""
         return ()

@@ -200,6 +200,9 @@ class AcmeService:
         """Bring nothing back."""
         return ()
 
+    def empty(self, recorded: Resources) -> None:
+        """Remove nothing."""
+
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """Keep nothing."""
         return ()
