@@ -27,6 +27,9 @@ LIMIT = 63
 """Of an endpoint's name (botocore: EndpointName)."""
 RECORDS = frozenset({"ModelPackage", "TrainingJob"})
 """Versions of a group, and jobs that ended: kept as objects in a bucket are, and no more resources than these."""
+JOB_LOGS = "/aws/sagemaker/TrainingJobs"
+"""SageMaker makes this group with the account's first training job; every team's jobs write to it
+(https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html)."""
 SECONDS = 0.3
 """How long a change of an endpoint takes here."""
 
@@ -78,8 +81,9 @@ class SageMakerTarget:
         return Answered(told["InvokedProductionVariant"], float(answer["outputs"][0]["data"][0]))
 
     def there(self) -> Sequence[str]:
-        """Return everything but the two buckets, and what is content of something else or a record of what ran."""
-        own = {f"Bucket {STATE}", f"Bucket {ARTIFACTS}"}
+        """Return everything but the two buckets, the log of all jobs, and what is content of something else or a
+        record of what ran."""
+        own = {f"Bucket {STATE}", f"Bucket {ARTIFACTS}", f"LogGroup {JOB_LOGS}"}
         return [item for item in leftovers(self.emulator) if item not in own and item.split()[0] not in RECORDS]
 
     def fail(self, fault: Fault, times: int = 1) -> None:
