@@ -332,3 +332,20 @@ def test_what_is_deleted_only_empty_is_emptied(lab: SageMakerTarget) -> None:
     s3.delete_bucket(Bucket=BUCKET)
     api.delete_model_package_group(ModelPackageGroupName="prod-model")
     assert s3.list_objects_v2(Bucket="lab-artifacts")["KeyCount"] == 1, "what is no resource is not touched"
+
+
+def test_scaling_that_is_off_already_is_told_as_not_found(lab: SageMakerTarget) -> None:
+    """An endpoint's update takes the scaling of a variant that leaves off; the provider then finds it done."""
+    serve(lab)
+    scaling = lab.emulator.client("application-autoscaling")
+    where = {**SCALED, "ResourceId": f"endpoint/{NAME}/variant/v1"}
+    scaling.put_scaling_policy(
+        **where, PolicyName="p", PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0},
+    )  # fmt: skip
+    scaling.deregister_scalable_target(**where)
+    assert scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"] == []
+    with pytest.raises(scaling.exceptions.ObjectNotFoundException):
+        scaling.deregister_scalable_target(**where)
+    with pytest.raises(scaling.exceptions.ObjectNotFoundException):
+        scaling.delete_scaling_policy(**where, PolicyName="p")

@@ -98,7 +98,7 @@ def main() -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
-    from tests.lab.aws.server import accounts
+    from tests.lab.aws.server import accounts, scaling
     from tests.lab.aws.server.faults import Faults
     from tests.lab.aws.server.install import install
     from tests.lab.aws.server.store import Clock
@@ -107,6 +107,7 @@ def main() -> None:
     clock, faults = Clock(), Faults()
     regions = install(clock, faults)
     accounts.install()
+    scaling.install()
 
     def end(*_: Any) -> None:
         regions.close()
