@@ -47,10 +47,13 @@ def _serve(settings: Settings, started: float) -> int:
     from mlinfra_serving.model import ServedModel
     from mlinfra_serving.server import Server
     from mlinfra_serving.shims import shim
+    from mlinfra_serving.shipping import Shipping
 
     capture = None
     if settings.capture_dir is not None:
-        capture = Capture(settings.capture_dir, settings.release, settings.capture_percent, loaded.signature)
+        folder, store = settings.capture_dir, settings.capture_store
+        shipping = Shipping(folder, store) if store is not None else None
+        capture = Capture(folder, settings.release, settings.capture_percent, loaded.signature, shipping)
     model = ServedModel(settings.name, settings.release, loaded, capture)
     model.load()
     if capture is not None:

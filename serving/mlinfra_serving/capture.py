@@ -30,7 +30,8 @@ import orjson
 
 from mlinfra_serving import metrics
 from mlinfra_serving.decoding import Request
-from mlinfra_serving.pending import convert
+from mlinfra_serving.pending import convert, files_of
+from mlinfra_serving.shipping import Shipping
 from mlinfra_serving.signature import Signature
 
 _QUEUE_ROWS = 50_000
@@ -61,7 +62,10 @@ def sampled(request_id: str, percent: float) -> bool:
 class Capture:
     """Writes what `offer` is given. `start` and `close` are called once each; `offer` from one thread at a time."""
 
-    def __init__(self, folder: Path, release: str, percent: float, signature: Signature) -> None:
+    def __init__(
+        self, folder: Path, release: str, percent: float, signature: Signature, shipping: Shipping | None = None
+    ) -> None:
+        self._shipping = shipping
         self._root = folder
         self._folder = folder / release
         self._release = release
@@ -77,12 +81,16 @@ class Capture:
 
     def start(self) -> None:
         """Start the thread; it converts what killed processes have left, then waits for rows."""
+        if self._shipping is not None:
+            self._shipping.start()
         self._thread.start()
 
     def close(self) -> None:
         """Write what is queued, convert it to Parquet, and end the thread."""
         self._queue.put(None)
         self._thread.join()
+        if self._shipping is not None:
+            self._shipping.close()
 
     def offer(self, request: Request, request_id: str, predictions: list[float], mirrored: bool) -> None:
         """Queue the request's rows if it belongs to the sample and there is room. Never waits, never raises."""
@@ -98,7 +106,7 @@ class Capture:
 
     def _run(self) -> None:
         for path in sorted(self._root.glob("*/pending-*.jsonl")):
-            self._guarded(lambda path=path: _recover(path))
+            self._guarded(lambda path=path: self._recover(path))
         open_until = time.monotonic() + _FILE_SECONDS
         ending = False
         while not ending:
@@ -158,25 +166,33 @@ class Capture:
             self._unconverted.append(self._file)
             self._file = None
         while self._unconverted:
-            convert(self._unconverted[0].path)
+            path = self._unconverted[0].path
+            convert(path)
             self._unconverted.pop(0).remove()
+            self._ship(path)
 
+    def _recover(self, path: Path) -> None:
+        """Convert a pending file if its process is no more."""
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            # its own process has converted and removed it in between
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            convert(path)
+            path.unlink(missing_ok=True)
+            self._ship(path)
+        except (BlockingIOError, FileNotFoundError):
+            return
+        finally:
+            os.close(descriptor)
 
-def _recover(path: Path) -> None:
-    """Convert a pending file if its process is no more."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        # its own process has converted and removed it in between
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        convert(path)
-        path.unlink(missing_ok=True)
-    except (BlockingIOError, FileNotFoundError):
-        return
-    finally:
-        os.close(descriptor)
+    def _ship(self, pending: Path) -> None:
+        """Let what became of a pending file be copied, if there is where."""
+        if self._shipping is not None:
+            for path in files_of(pending):
+                self._shipping.offer(path)
 
 
 class _PendingFile:

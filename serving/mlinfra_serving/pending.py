@@ -56,6 +56,11 @@ def convert(path: Path) -> int:
     return len(rows)
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the Parquet files that became of a pending file, a day each."""
+    return sorted(path.parent.glob(f"date=*/{path.stem.removeprefix('pending-')}.parquet"))
+
+
 def _read(path: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     lines = path.read_bytes().split(b"\n")
     # what follows the last newline is a line that was not finished, or nothing

@@ -25,7 +25,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Settings:
     """The checked settings of one serving process.
 
-    `model` is a local path or a URL; `capture_percent` is 0 to 100 and counts only with a `capture_dir`;
+    `model` is a local path or a URL; `capture_percent` is 0 to 100 and counts only with a `capture_dir`, as does
+    `capture_store`, a URL to which captured files are copied;
     `drain_seconds` is how long the process still answers, while it says that it is not ready, after SIGTERM.
     """
 
@@ -39,6 +40,7 @@ class Settings:
     mode: str
     capture_dir: Path | None
     capture_percent: float
+    capture_store: str | None
     drain_seconds: float
 
 
@@ -62,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--mode", help=f"contract to serve by, one of {', '.join(shims.MODES)} (v2)")
     result.add_argument("--capture-dir", help="folder for captured requests; without it nothing is captured")
     result.add_argument("--capture-percent", help="share of requests to capture, 0 to 100 (100)")
+    result.add_argument("--capture-store", help="URL of a store to which captured files are copied, too")
     result.add_argument("--drain-seconds", help="seconds to go on answering after SIGTERM (2)")
     return result
 
@@ -117,6 +120,8 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] | None = None)
 
     if "capture_percent" in given and "capture_dir" not in given:
         problems.append(Problem("", 0, "--capture-percent", "needs --capture-dir, a folder to write to"))
+    if "capture_store" in given and "capture_dir" not in given:
+        problems.append(Problem("", 0, "--capture-store", "needs --capture-dir, the folder that is copied"))
     if "port" not in given:
         problems.append(Problem("", 0, "--port", "is missing", remedy=f"or set {PREFIX}PORT"))
     folder = given.get("capture_dir")
@@ -131,6 +136,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] | None = None)
         mode=mode,
         capture_dir=Path(folder) if folder else None,
         capture_percent=number("capture_percent", "100", 0, 100),
+        capture_store=given.get("capture_store") or None,
         drain_seconds=number("drain_seconds", "2", 0, 3600),
     )
     if problems:

@@ -56,7 +56,7 @@ class Memory(Cluster):
         return [
             copy.deepcopy(item)
             for (plural, _), item in self.objects.items()
-            if plural == kind[2] and item["metadata"].get("labels", {}).get(key) == value
+            if plural == kind[2] and (not selector or item["metadata"].get("labels", {}).get(key) == value)
         ]
 
     def create(self, kind: Kind, body: dict[str, Any]) -> None:

@@ -74,6 +74,15 @@ def test_every_release_serves_under_one_name_and_checks_its_artifact(reference: 
         assert len({item["MODEL_DIGEST"] for item in releases}) == 2
 
 
+def test_what_is_captured_goes_to_the_store_of_the_environment(reference: Reference, example: Environment) -> None:
+    for service in of(reference(1), SERVICE):
+        (server,) = service.inputs["spec"]["predictor"]["containers"]
+        settings = {item["name"].removeprefix("MLINFRA_SERVING_"): item["value"] for item in server["env"]}
+        endpoint = service.inputs["metadata"]["labels"]["mlinfra-endpoint"]
+        assert settings["CAPTURE_STORE"] == f"{example.artifacts}/captured/prod/{endpoint}"
+        assert [item["secretRef"]["name"] for item in server["envFrom"]] == ["mlinfra-artifacts"]
+
+
 def test_only_the_route_has_weights(reference: Reference) -> None:
     for resource in reference(2).declared():
         assert ("weights" in resource.inputs) is (resource.type == "mlinfra:kubernetes:Traffic")

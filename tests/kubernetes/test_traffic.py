@@ -11,7 +11,7 @@ import pytest
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_providers.kubernetes import service as running
-from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES
+from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, TRAIN_JOBS
 from mlinfra_providers.kubernetes.resources import traffic
 from mlinfra_providers.kubernetes.resources.traffic import TrafficSplit
 from mlinfra_providers.kubernetes.split import Routing
@@ -232,3 +232,10 @@ def test_what_is_gone_has_no_releases(
     assert service.observe(ENDPOINT).url is None
     with pytest.raises(MlinfraError, match="there is no endpoint"):
         service.shift(ENDPOINT, {OLD: 100}, 1)
+
+
+def test_the_end_takes_the_runs_of_mlinfra_and_no_others(cluster: Memory, service: running.KubernetesService) -> None:
+    for name, owner in (("ours", {"annotations": {"mlinfra/owner": "people@example.com"}}), ("theirs", {})):
+        cluster.create(TRAIN_JOBS, {"metadata": {"name": name, **owner}})
+    assert service.down(destroy_data=False) == ()
+    assert [name for _, name in cluster.objects] == ["theirs"]

@@ -55,8 +55,8 @@ class Platform:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}
         self.cluster.apply(f"/api/v1/namespaces/{SPACE}", body)
 
-    def release(self, name: str, slope: float, digest: str = "") -> None:
-        """Let a model that multiplies be served."""
+    def release(self, name: str, slope: float, digest: str = "", captured: str = "", called: str = "") -> None:
+        """Let a model that multiplies be served; what it is asked is captured, where there is a URL for that."""
         from sklearn.linear_model import LinearRegression  # type: ignore[import-untyped]
 
         from mlinfra_serving.artifacts import write_model
@@ -72,6 +72,8 @@ class Platform:
             "NAME": ENDPOINT, "RUNTIME": "sklearn", "MODEL_DIR": "/mlinfra/model", "MODEL_DIGEST": found,
             "RELEASE": name, "HOST": "0.0.0.0", "PORT": "8080", "DRAIN_SECONDS": "0",
         }  # fmt: skip
+        if captured:
+            settings |= {"CAPTURE_DIR": "/mlinfra/capture", "CAPTURE_STORE": captured}
         env = [{"name": f"MLINFRA_SERVING_{key}", "value": value} for key, value in settings.items()]
         command = ["python", "-m", "mlinfra_serving.bring"]
         probe = {"httpGet": {"path": "/v2/health/ready", "port": 8080}}
@@ -81,7 +83,7 @@ class Platform:
             "name": "kserve-container",
             "image": IMAGE,
             "env": env,
-            "volumeMounts": model,
+            "volumeMounts": [*model, {"name": "capture", "mountPath": "/mlinfra/capture"}],
             "readinessProbe": probe,
         }
         labels = {"mlinfra-endpoint": ENDPOINT, "mlinfra-release": name}
@@ -89,13 +91,12 @@ class Platform:
             "minReplicas": 1,
             "maxReplicas": 2,
             "labels": labels,
-            "volumes": [{"name": "model", "emptyDir": {}}],
+            "volumes": [{"name": "model", "emptyDir": {}}, {"name": "capture", "emptyDir": {}}],
         }
         predictor |= {"initContainers": [init], "containers": [server]}
         body = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "spec": {"predictor": predictor}}
-        self.cluster.apply(
-            f"{SERVING}/{name}", {**body, "metadata": {"name": name, "namespace": SPACE, "labels": labels}}
-        )
+        about = {"name": called or name, "namespace": SPACE, "labels": labels}
+        self.cluster.apply(f"{SERVING}/{called or name}", {**body, "metadata": about})
 
     def route(self, **weights: int) -> None:
         backends = [

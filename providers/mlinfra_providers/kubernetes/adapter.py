@@ -35,8 +35,6 @@ class Kubernetes(AdapterByFile):
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the store; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the store; nothing writes the rows yet",
-        "Endpoint.rollout.label_delay": "labels are kept, and nothing brings captured rows out of the cluster yet: "
-        "gates of quality and of drift have no data",
         "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
     shared = True

@@ -34,7 +34,7 @@ class Cluster:
         return found
 
     def list(self, kind: tuple[str, str, str], selector: str) -> Objects:
-        """Return the custom resources with some labels."""
+        """Return the custom resources with some labels; none where the cluster has no such kind."""
         found = self._custom("list", kind, label_selector=selector, namespace=self.namespace)
         return list((found or {"items": []})["items"])
 
@@ -92,7 +92,7 @@ class Cluster:
             try:
                 return call(group, version, namespace, plural, *arguments, _request_timeout=_SECONDS, **more)
             except client.ApiException as error:
-                if error.status == GONE and verb in ("get", "delete"):
+                if error.status == GONE and verb in ("get", "list", "delete"):
                     return None
                 raise
 

@@ -2,7 +2,7 @@
 
 https://kserve.github.io/website/docs/concepts. Every release serves under the same model name, or a weighted route
 would answer 404. An init step brings the artifact and checks its digest. What is asked and answered is captured by
-the server itself, into a claim that all pods share.
+the server itself, into a claim that all pods share, and copied to the artifact store, where gates read it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ from mlinfra_providers.kubernetes.pods import (
     probe,
     resources,
     scratch,
+    store_access,
     variables,
 )
 from mlinfra_providers.kubernetes.scaling import scaling
 from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE, VERSION
 from mlinfra_providers.kubernetes.traffic import register_traffic
+from mlinfra_providers.remote.shipped import shipped_url
 
 PORT = 8080
 MODEL, CAPTURE = "/mlinfra/model", "/mlinfra/capture"
@@ -184,6 +186,7 @@ def _pod(part: ResolvedPart, deployment: Deployment, captures: bool, links: Link
     }
     if captures and served.capture is not None:
         settings |= {"CAPTURE_DIR": CAPTURE, "CAPTURE_PERCENT": f"{served.capture.percent:g}"}
+        settings |= {"CAPTURE_STORE": shipped_url(links.environment, served_as(part))}
         claimed = k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim_name(served_as(part)))
         volumes.append(k8s.core.v1.VolumeArgs(name="data", persistent_volume_claim=claimed))
         mounts.append(mount("data", CAPTURE, inside="capture"))
@@ -191,6 +194,7 @@ def _pod(part: ResolvedPart, deployment: Deployment, captures: bool, links: Link
         name="kserve-container",
         image=images.serving,
         env=variables({f"MLINFRA_SERVING_{key}": value for key, value in settings.items()}),
+        env_from=store_access() if "CAPTURE_STORE" in settings else None,
         ports=[k8s.core.v1.ContainerPortArgs(name="http1", container_port=PORT, protocol="TCP")],
         startup_probe=probe("/v2/health/ready", PORT, failures=60),
         readiness_probe=probe("/v2/health/ready", PORT),

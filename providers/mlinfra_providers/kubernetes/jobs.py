@@ -16,7 +16,7 @@ from typing import Any
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.training.contract import CODE_VARIABLE
 from mlinfra_providers.kubernetes.clients import JOBS, TRAIN_JOBS, Cluster, Conflict
-from mlinfra_providers.kubernetes.labelled import TRAIN_LIMIT, name
+from mlinfra_providers.kubernetes.labelled import OWNER, TRAIN_LIMIT, name
 from mlinfra_providers.remote.jobs import Job, Phase, State, fetch_folder
 from mlinfra_providers.short_names import short_name
 
@@ -43,7 +43,7 @@ class TrainJobs:
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "TrainJob",
-            "metadata": {"name": called, "annotations": {"mlinfra/owner": job.part.owner}},
+            "metadata": {"name": called, "annotations": {OWNER: job.part.owner}},
             "spec": {
                 "runtimeRef": {"apiGroup": GROUP, "kind": "TrainingRuntime", "name": name(declared, limit=TRAIN_LIMIT)},
                 "trainer": {"env": [{"name": key, "value": value} for key, value in sorted(variables.items())]},

@@ -17,6 +17,8 @@ TRAIN_LIMIT = 35
 """Of runtimes: a run's name is the runtime's and a digest, and its pods get `-node-0-0-xxxxx` more."""
 COMPONENT = "mlinfra-component"
 """The label of every other pod: which part's it is, by its name in the cluster."""
+OWNER = "mlinfra/owner"
+"""The annotation of what mlinfra makes: who owns the part that it is of."""
 
 
 def physical_name(part: Part) -> str:

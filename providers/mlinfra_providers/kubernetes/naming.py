@@ -13,9 +13,7 @@ import pulumi_kubernetes as k8s
 
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.environment import Environment
-from mlinfra_providers.kubernetes.labelled import (
-    LIMIT,
-)
+from mlinfra_providers.kubernetes.labelled import LIMIT, OWNER
 from mlinfra_providers.short_names import short_name
 from mlinfra_providers.tags import tags_of
 
@@ -60,7 +58,7 @@ def metadata(
         name=called,
         namespace=links.around.namespace,
         labels={**labels(links.environment, part), **(also or {})},
-        annotations={"mlinfra/owner": part.owner, FORCE: "true", **(annotations or {})},
+        annotations={OWNER: part.owner, FORCE: "true", **(annotations or {})},
     )
 
 

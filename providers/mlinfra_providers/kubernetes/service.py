@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
@@ -17,13 +17,16 @@ from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.kubernetes import samples
-from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, Cluster
-from mlinfra_providers.kubernetes.labelled import COMPONENT, CRON_LIMIT, REGISTRY_LIMIT, name, physical_name
+from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, TRAIN_JOBS, Cluster
+from mlinfra_providers.kubernetes.labelled import COMPONENT, CRON_LIMIT, OWNER, REGISTRY_LIMIT, name, physical_name
 from mlinfra_providers.kubernetes.route import GATEWAY, GATEWAY_NAMESPACE, Split, path_of
 from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE
 from mlinfra_providers.kubernetes.split import Routing
 from mlinfra_providers.kubernetes.truth import CONTAINER, look
 from mlinfra_providers.short_names import short_name
+
+if TYPE_CHECKING:
+    from mlinfra_providers.remote.labels import Labels
 
 _HTTP_PORT = 80
 
@@ -76,16 +79,19 @@ class KubernetesService:
         return self.observe(endpoint)
 
     def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
-        """Return what Prometheus has of an endpoint's releases in a window."""
+        """Return what Prometheus has of an endpoint's releases in a window, and what their captured requests tell."""
+        from mlinfra_providers.remote import watching
+        from mlinfra_providers.remote.shipped import Shipped
+
         releases = [deployment.release.short for deployment in part.deployments]
-        called = part.part.renamed_from or part.part.name
-        return samples.samples(self._cluster.namespace, called, releases, since, until)
+        called, environment = physical_name(part.part), self._environment
+        found = samples.samples(self._cluster.namespace, called, releases, since, until)
+        captured, labels = Shipped(environment), self._labels(called)
+        return watching.measured(found, environment, self._repository, part, captured, labels)
 
     def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
         """Keep labels beside the artifacts; return how many requests had none before."""
-        from mlinfra_providers.remote.labels import Labels
-
-        return Labels(f"{self._store}/labels/{self._environment.name}/{endpoint}").add(labels)
+        return self._labels(endpoint).add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back: the cluster does."""
@@ -95,7 +101,10 @@ class KubernetesService:
         """Do nothing: what holds data is deleted with it."""
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:
-        """End nothing: all that runs is a resource of the engine."""
+        """Delete the runs, which no `up` made; all else that runs is a resource of the engine."""
+        for run in self._cluster.list(TRAIN_JOBS, ""):
+            if OWNER in (run["metadata"].get("annotations") or {}):
+                self._cluster.delete(TRAIN_JOBS, run["metadata"]["name"])
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
@@ -131,6 +140,11 @@ class KubernetesService:
         from mlinfra_providers.kubernetes.on_demand import measure
 
         return measure(self._cluster, name(part.part, "drift", limit=CRON_LIMIT), window)
+
+    def _labels(self, endpoint: str) -> Labels:
+        from mlinfra_providers.remote.labels import Labels
+
+        return Labels(f"{self._store}/labels/{self._environment.name}/{endpoint}")
 
     def _bring_log(self, part: str, pod: str, container: str) -> Path:
         from mlinfra_providers.remote.logs import write

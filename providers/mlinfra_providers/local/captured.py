@@ -50,7 +50,7 @@ def captured(
     files += [(path, stem, _pending) for stem, path in waiting.items()]
     tables = []
     for path, stem, read in files:
-        if _may_hold(stem, since, until):
+        if may_hold(stem, since, until):
             with contextlib.suppress(*_UNREADABLE):
                 tables.append(_within(read(path, inputs), since, until, mirrored))
     kept = [table for table in tables if table.num_rows]
@@ -142,7 +142,7 @@ def labels_file(layout: Layout, endpoint: str) -> Path:
     return layout.endpoint(endpoint) / "labels.parquet"
 
 
-def _may_hold(stem: str, since: datetime, until: datetime) -> bool:
+def may_hold(stem: str, since: datetime, until: datetime) -> bool:
     """Return whether a file may hold rows of a window, by the time in its name."""
     try:
         begun = datetime.strptime(stem.partition("-")[0], _BEGINNING).replace(tzinfo=UTC)
