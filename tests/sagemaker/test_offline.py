@@ -84,6 +84,7 @@ def test_a_configuration_is_named_by_its_content(reference: Reference) -> None:
     names = [{item.urn: item.inputs["name"] for item in of(found, token)} for found in (before, tagged, larger)]
     assert names[0] == names[1], "tags are changed in place"
     assert set(names[0]) != set(names[2]), "another content is another resource: created before, deleted after"
+    assert set(names[0].values()) != set(names[2].values()), "and has another name: both are there for a while"
 
 
 def test_a_new_release_begins_without_a_share(reference: Reference) -> None:
