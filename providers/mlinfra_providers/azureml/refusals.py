@@ -13,6 +13,7 @@ from mlinfra.environment import Environment
 from mlinfra.problems import Problem
 from mlinfra_providers.azureml.places import ARTIFACTS, KEY_ID
 from mlinfra_providers.azureml.schedules import recurrence
+from mlinfra_providers.refusing import Refuser, columns
 
 _SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _REGION = re.compile(r"[a-z]+\d?")
@@ -22,6 +23,7 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _IMAGE = re.compile(r"[a-z0-9]{5,50}\.azurecr\.io/.+")
 _TAG = re.compile(r"[^<>%&\\?/]{1,512}")
 _LONGEST_TAG, _MOST_TAGS = 256, 40
+_REFUSER = Refuser("azureml")
 
 
 def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
@@ -91,41 +93,21 @@ def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
 
 
 def _feature_store(store: FeatureStore) -> Iterator[Problem]:
-    named = {"entity.name": store.entity.name, "event_time": store.event_time}
-    named |= {f"features.{number}.name": feature.name for number, feature in enumerate(store.features)}
     seen: dict[str, str] = {}
-    for path, column in named.items():
+    for path, column in columns(store).items():
         if seen.setdefault(column.lower(), path) != path:
-            yield _refusal(store, path, "Spark tells no names apart by their case", column, "call it something else")
-    if store.refresh is not None and recurrence(store.refresh) is None:
-        yield _refusal(store, "refresh", _UNEVEN, store.refresh, _override(store, "refresh", "1h"))
+            yield _REFUSER.column(store, path, "Spark tells no names apart by their case", column)
+    yield from _REFUSER.schedule(store, "refresh", store.refresh, recurrence, _UNEVEN)
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
-    if endpoint.runtime == "custom":
-        yield _refusal(
-            endpoint, "runtime", "the serving image serves, and no other can be named yet", "custom",
-            _override(endpoint, "runtime", "sklearn"),
-        )  # fmt: skip
-    if endpoint.scale.min == 0:
-        reason = "a deployment has one instance at least"
-        yield _refusal(endpoint, "scale.min", reason, "0", _override(endpoint, "scale.min", "1"))
+    yield from _REFUSER.custom_runtime(endpoint)
+    yield from _REFUSER.nothing_at_rest(endpoint, "a deployment has one instance at least")
 
 
 def _drift_monitor(monitor: DriftMonitor, environment: Environment) -> Iterator[Problem]:
-    if recurrence(monitor.every) is None:
-        yield _refusal(monitor, "every", _UNEVEN, monitor.every, _override(monitor, "every", "1h"))
-    if monitor.on_drift == "webhook" and environment.webhook is None:
-        reason = "no webhook is named in the environment"
-        yield _refusal(monitor, "on_drift", reason, "webhook", "write webhook: https://…, or on_drift: log")
+    yield from _REFUSER.schedule(monitor, "every", monitor.every, recurrence, _UNEVEN)
+    yield from _REFUSER.webhook_without_address(monitor, environment)
 
 
 _UNEVEN = "a schedule counts whole minutes"
-
-
-def _refusal(part: Part, field: str, reason: str, found: str, remedy: str) -> Problem:
-    return Problem("", 0, f"{part.key}.{field}", f"azureml refuses this: {reason}", found=found, remedy=remedy)
-
-
-def _override(part: Part, field: str, value: str) -> str:
-    return f"in the environment's file: override: {{{part.key}.{field}: {value}}}"

@@ -11,12 +11,14 @@ from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
 from mlinfra_providers.kubernetes.cron import cron
+from mlinfra_providers.refusing import Refuser
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _SHARED = frozenset({"default"})
 _STORES = ("s3://", "gs://", "gcs://", "az://", "abfs://", "abfss://", "azblob://", "http://", "https://")
 """What pods can read with the libraries of the images."""
+_REFUSER = Refuser("kubernetes")
 
 
 def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
@@ -48,30 +50,14 @@ def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
-    if endpoint.runtime == "custom":
-        yield _refusal(
-            endpoint, "runtime", "the serving image serves, and no other can be named yet", "custom",
-            _override(endpoint, "runtime", "sklearn"),
-        )  # fmt: skip
-    if endpoint.scale.min == 0:
-        reason = "without Knative nobody holds a request back until there is a pod"
-        yield _refusal(endpoint, "scale.min", reason, "0", _override(endpoint, "scale.min", "1"))
+    yield from _REFUSER.custom_runtime(endpoint)
+    yield from _REFUSER.nothing_at_rest(endpoint, "without Knative nobody holds a request back until there is a pod")
 
 
 def _drift_monitor(monitor: DriftMonitor) -> Iterator[Problem]:
-    if cron(monitor.every) is None:
-        yield _refusal(monitor, "every", _NO_SCHEDULE, monitor.every, _override(monitor, "every", "1h"))
-    if monitor.on_drift == "webhook":
-        reason = "a NetworkPolicy names no host to post to; drift is an alert of Prometheus, which can"
-        yield _refusal(monitor, "on_drift", reason, "webhook", _override(monitor, "on_drift", "log"))
+    yield from _REFUSER.schedule(monitor, "every", monitor.every, cron, _NO_SCHEDULE)
+    reason = "a NetworkPolicy names no host to post to; drift is an alert of Prometheus, which can"
+    yield from _REFUSER.webhook(monitor, reason)
 
 
 _NO_SCHEDULE = "a CronJob keeps minutes that divide an hour, hours that divide a day, and one day"
-
-
-def _refusal(part: Part, field: str, reason: str, found: str, remedy: str) -> Problem:
-    return Problem("", 0, f"{part.key}.{field}", f"kubernetes refuses this: {reason}", found=found, remedy=remedy)
-
-
-def _override(part: Part, field: str, value: str) -> str:
-    return f"in the environment's file: override: {{{part.key}.{field}: {value}}}"

@@ -9,6 +9,9 @@ from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
+from mlinfra_providers.refusing import Refuser
+
+_REFUSER = Refuser("local")
 
 
 def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
@@ -20,27 +23,16 @@ def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
     """Refuse GPUs, containers, and more than one replica."""
     compute = getattr(part, "compute", None)
     if isinstance(compute, Compute) and compute.gpus:
-        yield _refusal(part, "compute.gpus", "processes of this target get no GPU", str(compute.gpus), "0")
+        reason = "processes of this target get no GPU"
+        yield _REFUSER.override(part, "compute.gpus", reason, str(compute.gpus), "0")
     if isinstance(part, Endpoint):
         if part.runtime == "custom":
-            yield _refusal(
-                part, "runtime", "this target starts processes, not containers", "custom",
-                "sklearn",
-            )  # fmt: skip
+            reason = "this target starts processes, not containers"
+            yield _REFUSER.override(part, "runtime", reason, "custom", "sklearn")
         if (part.scale.min, part.scale.max) != (1, 1):
-            yield _refusal(
-                part, "scale", "one machine serves each release by one process",
-                f"min {part.scale.min}, max {part.scale.max}", "{min: 1, max: 1}",
-            )  # fmt: skip
+            found = f"min {part.scale.min}, max {part.scale.max}"
+            reason = "one machine serves each release by one process"
+            yield _REFUSER.override(part, "scale", reason, found, "{min: 1, max: 1}")
         elif part.scale.target_rps is not None:
-            yield _refusal(
-                part, "scale.target_rps", "with one process there is nothing to add",
-                f"{part.scale.target_rps:g}", "null",
-            )  # fmt: skip
-
-
-def _refusal(part: Part, field: str, reason: str, found: str, way_out: str) -> Problem:
-    return Problem(
-        "", 0, f"{part.key}.{field}", f"local refuses this: {reason}", found=found,
-        remedy=f"in the environment's file: override: {{{part.key}.{field}: {way_out}}}",
-    )  # fmt: skip
+            reason = "with one process there is nothing to add"
+            yield _REFUSER.override(part, "scale.target_rps", reason, f"{part.scale.target_rps:g}", "null")

@@ -12,6 +12,7 @@ from mlinfra.declarations.part import Part
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
+from mlinfra_providers.refusing import Refuser, columns
 from mlinfra_providers.sagemaker.network import refuse_network
 
 RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
@@ -21,6 +22,7 @@ _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[0-9a-zA-Z-]+")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _MOST_TAGS = 40
+_REFUSER = Refuser("sagemaker")
 
 
 def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
@@ -62,18 +64,13 @@ def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
 def _feature_store(store: FeatureStore) -> Iterator[Problem]:
     for number, feature in enumerate(store.features):
         if feature.type == "bool":
-            yield _refusal(
-                store, f"features.{number}.type", "a feature group has no truth values", feature.name,
-                "declare it as int64, 0 or 1",
-            )  # fmt: skip
-    named = {"entity.name": store.entity.name, "event_time": store.event_time}
-    named |= {f"features.{number}.name": feature.name for number, feature in enumerate(store.features)}
-    for path, column in named.items():
+            reason, way_out = "a feature group has no truth values", "declare it as int64, 0 or 1"
+            yield _REFUSER.refuse(store, f"features.{number}.type", reason, feature.name, way_out)
+    for path, column in columns(store).items():
         if column in RESERVED:
-            yield _refusal(store, path, "a feature group adds this column itself", column, "call it something else")
+            yield _REFUSER.column(store, path, "a feature group adds this column itself", column)
         elif not _FEATURE.fullmatch(column):
-            reason = "a feature begins and ends with a letter or a digit"
-            yield _refusal(store, path, reason, column, "call it something else")
+            yield _REFUSER.column(store, path, "a feature begins and ends with a letter or a digit", column)
 
 
 def _training_job(job: TrainingJob) -> Iterator[Problem]:
@@ -81,42 +78,24 @@ def _training_job(job: TrainingJob) -> Iterator[Problem]:
 
     if (length := len(parameters(job))) > PARAMETERS_LIMIT:
         reason = f"parameters travel in a variable of at most {PARAMETERS_LIMIT} characters"
-        yield _refusal(job, "params", reason, f"{length} characters", "put them into a file beside the script")
+        way_out = "put them into a file beside the script"
+        yield _REFUSER.refuse(job, "params", reason, f"{length} characters", way_out)
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
-    if endpoint.runtime == "custom":
-        yield _refusal(
-            endpoint, "runtime", "the serving image serves, and no other can be named yet", "custom",
-            _override(endpoint, "runtime", "sklearn"),
-        )  # fmt: skip
-    if endpoint.scale.min == 0:
-        reason = (
-            "instances of a variant do not go down to none, and a serverless endpoint is neither in a network of "
-            "yours nor captured nor split between releases"
-        )
-        yield _refusal(endpoint, "scale.min", reason, "0", _override(endpoint, "scale.min", "1"))
-    if endpoint.rollout.shadow is not None:
-        reason = "copies need a shadow variant, which this adapter does not make yet"
-        yield _refusal(
-            endpoint, "rollout.shadow", reason, endpoint.rollout.shadow, _override(endpoint, "rollout.shadow", "null")
-        )
+    yield from _REFUSER.custom_runtime(endpoint)
+    yield from _REFUSER.nothing_at_rest(
+        endpoint,
+        "instances of a variant do not go down to none, and a serverless endpoint is neither in a network of "
+        "yours nor captured nor split between releases",
+    )
+    yield from _REFUSER.shadow(endpoint, "copies need a shadow variant, which this adapter does not make yet")
 
 
 def _drift_monitor(monitor: DriftMonitor) -> Iterator[Problem]:
     from mlinfra_providers.sagemaker.drift_monitor import rate
 
-    if rate(monitor.every) is None:
-        reason = "a schedule of EventBridge runs every whole minute at most"
-        yield _refusal(monitor, "every", reason, monitor.every, _override(monitor, "every", "1h"))
-    if monitor.on_drift == "webhook":
-        reason = "the job has no network to post from; drift is told to the environment's SNS topic"
-        yield _refusal(monitor, "on_drift", reason, "webhook", _override(monitor, "on_drift", "log"))
-
-
-def _refusal(part: Part, field: str, reason: str, found: str, remedy: str) -> Problem:
-    return Problem("", 0, f"{part.key}.{field}", f"sagemaker refuses this: {reason}", found=found, remedy=remedy)
-
-
-def _override(part: Part, field: str, value: str) -> str:
-    return f"in the environment's file: override: {{{part.key}.{field}: {value}}}"
+    slow = "a schedule of EventBridge runs every whole minute at most"
+    yield from _REFUSER.schedule(monitor, "every", monitor.every, rate, slow)
+    reason = "the job has no network to post from; drift is told to the environment's SNS topic"
+    yield from _REFUSER.webhook(monitor, reason)

@@ -11,6 +11,7 @@ from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
+from mlinfra_providers.refusing import Refuser, columns
 from mlinfra_providers.vertex.network import refuse_network
 from mlinfra_providers.vertex.schedules import cron
 
@@ -23,6 +24,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _IMAGE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)/.+")
 _LABEL_KEY, _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}"), re.compile(r"[a-z0-9_-]{0,63}")
 _MOST_TAGS = 50
+_REFUSER = Refuser("vertex")
 
 
 def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
@@ -69,54 +71,27 @@ def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
 
 
 def _feature_store(store: FeatureStore) -> Iterator[Problem]:
-    named = {"entity.name": store.entity.name, "event_time": store.event_time}
-    named |= {f"features.{number}.name": feature.name for number, feature in enumerate(store.features)}
     seen: dict[str, str] = {}
-    for path, column in named.items():
+    for path, column in columns(store).items():
         if column.lower() in RESERVED:
-            yield _refusal(
-                store, path, "a feature group has a column of this name itself", column, "call it something else"
-            )
+            yield _REFUSER.column(store, path, "a feature group has a column of this name itself", column)
         elif seen.setdefault(column.lower(), path) != path:
-            yield _refusal(store, path, "BigQuery tells no names apart by their case", column, "call it something else")
-    if store.refresh is not None and cron(store.refresh) is None:
-        yield _refusal(store, "refresh", _UNEVEN, store.refresh, _override(store, "refresh", "1h"))
+            yield _REFUSER.column(store, path, "BigQuery tells no names apart by their case", column)
+    yield from _REFUSER.schedule(store, "refresh", store.refresh, cron, _UNEVEN)
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
-    if endpoint.runtime == "custom":
-        yield _refusal(
-            endpoint, "runtime", "the serving image serves, and no other can be named yet", "custom",
-            _override(endpoint, "runtime", "sklearn"),
-        )  # fmt: skip
-    if endpoint.scale.min == 0:
-        reason = "a deployed model has one replica at least"
-        yield _refusal(endpoint, "scale.min", reason, "0", _override(endpoint, "scale.min", "1"))
+    yield from _REFUSER.custom_runtime(endpoint)
+    yield from _REFUSER.nothing_at_rest(endpoint, "a deployed model has one replica at least")
     if endpoint.scale.target_rps is not None and round(endpoint.scale.target_rps * 60) < 1:
         reason = "replicas are added by whole requests a minute"
-        found, way_out = f"{endpoint.scale.target_rps:g}", _override(endpoint, "scale.target_rps", "1")
-        yield _refusal(endpoint, "scale.target_rps", reason, found, way_out)
-    if endpoint.rollout.shadow is not None:
-        reason = "an endpoint sends no copies of requests"
-        yield _refusal(
-            endpoint, "rollout.shadow", reason, endpoint.rollout.shadow, _override(endpoint, "rollout.shadow", "null")
-        )
+        yield _REFUSER.override(endpoint, "scale.target_rps", reason, f"{endpoint.scale.target_rps:g}", "1")
+    yield from _REFUSER.shadow(endpoint, "an endpoint sends no copies of requests")
 
 
 def _drift_monitor(monitor: DriftMonitor, environment: Environment) -> Iterator[Problem]:
-    if cron(monitor.every) is None:
-        yield _refusal(monitor, "every", _UNEVEN, monitor.every, _override(monitor, "every", "1h"))
-    if monitor.on_drift == "webhook" and environment.webhook is None:
-        reason = "no webhook is named in the environment"
-        yield _refusal(monitor, "on_drift", reason, "webhook", "write webhook: https://…, or on_drift: log")
+    yield from _REFUSER.schedule(monitor, "every", monitor.every, cron, _UNEVEN)
+    yield from _REFUSER.webhook_without_address(monitor, environment)
 
 
 _UNEVEN = "a schedule repeats evenly within an hour or a day"
-
-
-def _refusal(part: Part, field: str, reason: str, found: str, remedy: str) -> Problem:
-    return Problem("", 0, f"{part.key}.{field}", f"vertex refuses this: {reason}", found=found, remedy=remedy)
-
-
-def _override(part: Part, field: str, value: str) -> str:
-    return f"in the environment's file: override: {{{part.key}.{field}: {value}}}"
