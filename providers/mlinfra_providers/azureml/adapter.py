@@ -44,7 +44,6 @@ class AzureML(AdapterByFile):
         "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",
         "Endpoint.rollout.label_delay": "labels are kept, not yet joined with requests: a gate of quality has no data",
         "Endpoint.rollout.shadow": "gets copies of half of the requests: Azure ML copies no more",
-        "DriftMonitor.on_drift=block-promotion": "is written beside the models by the job; no promotion reads it yet",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {

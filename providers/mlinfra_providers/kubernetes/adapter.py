@@ -35,7 +35,6 @@ class Kubernetes(AdapterByFile):
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the store; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the store; nothing writes the rows yet",
-        "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {

@@ -39,7 +39,6 @@ class SageMaker(AdapterByFile):
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature group; nothing writes the rows yet",
         "FeatureStore.refresh": "is named at the feature group; nothing writes the rows yet",
-        "DriftMonitor.on_drift=block-promotion": "is told to the job; promotions do not ask it yet",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {
