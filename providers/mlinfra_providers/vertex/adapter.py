@@ -45,7 +45,7 @@ class Vertex(AdapterByFile):
         "FeatureStore.source": "is named at the table; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows go online; nothing writes them yet",
         "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
-        "DriftMonitor.on_drift=block-promotion": "a promotion asks for drift on demand, and stays unsure: nothing measures it yet",
+        "DriftMonitor.on_drift=block-promotion": "promotions ask, and stay unsure: it is not measured on demand",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {
