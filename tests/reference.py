@@ -70,6 +70,12 @@ def declared(environment: Environment, released: int) -> Declared:
     )
 
 
+def protected(resources: Resources) -> set[str]:
+    """Return the types of which every resource is protected: one that is not would be enough to lose data."""
+    found = list(resources.declared())
+    return {item.type for item in found if item.protect} - {item.type for item in found if not item.protect}
+
+
 def _release(stack: str, endpoint: Endpoint, number: int) -> Release:
     return Release(
         stack=stack,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +32,8 @@ from mlinfra_providers.azureml.resources import endpoint
 from mlinfra_providers.azureml.schedules import recurrence
 from mlinfra_providers.instances import machines
 from tests.azureml.models import problems
+from tests.reference import Reference, protected
 
-Reference = Callable[..., Resources]
 MADE = {"network": None, "encryption": None}
 ML = "azure-native:machinelearningservices"
 ACCEPTED = {"NET-04", "AUD-02"}
@@ -100,8 +99,7 @@ def test_what_serves_and_what_watches_is_priced(reference: Reference) -> None:
 
 
 def test_stateful_things_are_protected(reference: Reference) -> None:
-    protected = {resource.type for resource in reference(2, **MADE).declared() if resource.protect}
-    assert protected == {
+    assert protected(reference(2, **MADE)) == {
         "azure-native:keyvault:Key",
         "azure-native:keyvault:Vault",
         f"{ML}:FeaturesetContainerEntity",

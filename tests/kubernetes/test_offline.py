@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +22,8 @@ from mlinfra.testing.specimens import KINDS, SMALL
 from mlinfra.testing.variations import Scene
 from mlinfra_providers.kubernetes.adapter import Kubernetes
 from mlinfra_providers.kubernetes.cron import cron
+from tests.reference import Reference, protected
 
-Reference = Callable[..., Resources]
 SERVICE = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
 
 
@@ -46,7 +46,7 @@ def test_no_rule_is_violated(
 
 
 def test_what_holds_data_is_protected(reference: Reference) -> None:
-    assert {resource.type for resource in reference(2).declared() if resource.protect} == {
+    assert protected(reference(2)) == {
         "kubernetes:apps/v1:Deployment",
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:PersistentVolumeClaim",

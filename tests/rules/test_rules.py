@@ -43,7 +43,7 @@ def test_a_broken_rule_is_seen(rule: Mapping[str, str], copy: Path) -> None:
     path.write_text(whole.replace(rule["code"], rule["broken"]))
     try:
         ran = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", rule["test"]],
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", rule["test"]],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(str(copy / name) for name in SOURCES)},
             capture_output=True,

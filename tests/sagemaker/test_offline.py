@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +27,9 @@ from mlinfra_policies.accelerators import carried
 from mlinfra_providers.instances import machines
 from mlinfra_providers.sagemaker.adapter import SageMaker
 from mlinfra_providers.sagemaker.replacing import REPLACED_BY
+from tests.reference import Reference, protected
 from tests.sagemaker import botocore_model, wire
 
-Reference = Callable[..., Resources]
 MADE = {"network": None, "encryption": None}
 
 
@@ -58,8 +57,7 @@ def test_what_serves_and_what_watches_is_priced(reference: Reference) -> None:
 
 
 def test_stateful_things_are_protected(reference: Reference) -> None:
-    protected = {resource.type for resource in reference(2, **MADE).declared() if resource.protect}
-    assert protected == {
+    assert protected(reference(2, **MADE)) == {
         "aws:glue/catalogDatabase:CatalogDatabase",
         "aws:kms/key:Key",
         "aws:s3/bucket:Bucket",

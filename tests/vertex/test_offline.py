@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,8 +34,8 @@ from mlinfra_providers.vertex.adapter import Vertex
 from mlinfra_providers.vertex.replacing import REPLACED_BY
 from mlinfra_providers.vertex.resources import custom_job, deployed_model, model, model_version
 from mlinfra_providers.vertex.schedules import cron
+from tests.reference import Reference, protected
 
-Reference = Callable[..., Resources]
 MADE = {"network": None, "encryption": None}
 NAMES = {
     "gcp:cloudscheduler/job:Job": ("name", r"[a-zA-Z0-9_-]{1,500}"),
@@ -89,8 +88,7 @@ def test_the_runs_of_a_monitor_are_counted(reference: Reference) -> None:
 
 
 def test_stateful_things_are_protected(reference: Reference) -> None:
-    protected = {resource.type for resource in reference(2, **MADE).declared() if resource.protect}
-    assert protected == {
+    assert protected(reference(2, **MADE)) == {
         "gcp:bigquery/dataset:Dataset",
         "gcp:bigquery/table:Table",
         "gcp:kms/cryptoKey:CryptoKey",
