@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from mlinfra.adapters import ResolvedPart
+from mlinfra.declarations.check import Check, metric
 from mlinfra.declarations.compute import Compute
-from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.endpoint import Endpoint, Rollout
 from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.digests import digest_tree
@@ -38,6 +39,7 @@ HERE = Path()
 ID = endpoint_id("prod", "flights")
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 PLACE = {"environment": "prod", "project": PROJECT, "location": REGION, "region": REGION}
+TABLE = f"{PROJECT}.prod_capture.prod_flights"
 IDS = {"v1": "100000001", "v2": "100000002"}
 BODY = json.dumps({"inputs": [{"name": "hours", "datatype": "FP64", "shape": [1], "data": [3.0]}]}).encode()
 
@@ -87,9 +89,11 @@ def traffic(*releases: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _endpoint() -> ResolvedPart:
+def _endpoint(*gates: Check) -> ResolvedPart:
     job = TrainingJob("flights", code="train.py")
-    part = Endpoint("flights", model=ModelRegistry("flights", trained_by=job), runtime="sklearn", compute=Compute())
+    models = ModelRegistry("flights", trained_by=job)
+    rollout = Rollout(gates=gates)
+    part = Endpoint("flights", model=models, runtime="sklearn", compute=Compute(), rollout=rollout)
     return ResolvedPart("flights", "me@example.com", "flights", "sha256:0", part)
 
 
@@ -108,7 +112,7 @@ def service(target: VertexTarget, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         known.cache_clear()
     target.empty()
     target.emulator.slow(0.05)
-    logging = {"enabled": True, "samplingRate": 1, "bigqueryDestination": {"outputUri": f"bq://{PROJECT}.c.flights"}}
+    logging = {"enabled": True, "samplingRate": 1, "bigqueryDestination": {"outputUri": f"bq://{TABLE}"}}
     body = {"displayName": "flights", "predictRequestResponseLoggingConfig": logging}
     target.emulator.ask("POST", f"/v1/{PARENT}/endpoints", body, endpointId=ID)
     for number, (release, slope) in enumerate({"v1": 2.0, "v2": 5.0}.items(), 1):
@@ -139,7 +143,7 @@ def test_requests_are_answered_by_their_share_and_measured(target: VertexTarget,
     assert found.releases["v1"].errors == 0
     assert found.releases["v1"].percentiles_ms["p95_ms"] > 0
     captured = target.emulator.ask("GET", "/lab/captured")
-    assert len(captured[f"{PROJECT}.c.flights"]) == len(answers) + 1
+    assert len(captured[TABLE]) == len(answers) + 1
 
 
 def test_what_is_done_by_hand_is_seen_and_put_back(target: VertexTarget, service: VertexService) -> None:
@@ -181,3 +185,40 @@ def test_a_lost_connection_is_said_and_gone_on_from(target: VertexTarget, servic
         DeployedModel(HERE).delete(IDS["v2"], deployed("v2", "2"))
     DeployedModel(HERE).delete(IDS["v1"], deployed("v1", "1"))
     assert target.ask("prod", "flights", BODY).release == "v2"
+
+
+def test_what_is_throttled_is_asked_again_and_a_quota_of_machines_is_told_at_once(
+    target: VertexTarget, service: VertexService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.fail(Fault.THROTTLED, times=2)
+    assert {item.release for item in service.observe("flights").releases} == {"v1", "v2"}
+    monkeypatch.setattr(clients, "PATIENCE_SECONDS", 1.0)
+    target.fail(Fault.THROTTLED, times=1000)
+    with pytest.raises(MlinfraError, match="requests per minute"):
+        service.observe("flights")
+    target.heal()
+
+
+def test_what_is_captured_is_brought_and_joined_with_labels(target: VertexTarget, service: VertexService) -> None:
+    part = _endpoint(metric("rmse") <= 1.0)
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    body = {**json.loads(BODY), "id": "request-1"}
+    target.ask("prod", "flights", json.dumps(body).encode())
+    target.ask("prod", "flights", BODY)
+    assert service.add_labels("flights", {"request-1": 6.5}) == 1
+    assert service.add_labels("flights", {"request-1": 6.5}) == 0
+    found = service.samples(part, began, datetime.now(UTC) + timedelta(seconds=1))
+    assert isinstance(found, Samples)
+    assert found.releases["v1"].labelled_of == 2
+    assert found.releases["v1"].predictions == pytest.approx([6.0])
+    assert found.releases["v1"].labels == pytest.approx([6.5])
+    nothing = service.samples(part, began - timedelta(days=2), began - timedelta(days=1))
+    assert isinstance(nothing, Samples)
+    assert nothing.releases["v1"].labelled_of == 0
+
+
+def test_what_containers_print_is_brought_by_what_is_deployed(target: VertexTarget, service: VertexService) -> None:
+    target.ask("prod", "flights", BODY)
+    found = {path.stem: path.read_text() for path in service.logs(_endpoint())}
+    assert set(found) == set(IDS.values())
+    assert all("8080" not in text and text for text in found.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import ServiceUnavailable
 
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError, Refused
@@ -229,6 +230,24 @@ def test_what_is_deployed_anew_gets_the_share_it_had(cloud: Cloud) -> None:
     DeployedModel(HERE).delete(IDS["v2"], deployed("v2"))
 
 
+def test_a_first_split_whose_connection_was_lost_is_done_by_the_next_up(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ModelVersion(HERE).create(version("v1"))
+    DeployedModel(HERE).create(deployed("v1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud, "update_endpoint", lambda request: _lost())
+        with pytest.raises(MlinfraError, match="the connection was lost"):
+            TrafficSplit(HERE).create(traffic("v1"))
+    assert split(cloud) == {}
+    TrafficSplit(HERE).create(traffic("v1"))
+    assert split(cloud) == {IDS["v1"]: 100}
+
+
+def _lost() -> None:
+    raise ServiceUnavailable("the connection was lost")
+
+
 def test_an_older_generation_and_a_second_writer_are_refused(cloud: Cloud) -> None:
     both()
     service().shift("api", {"v2": 10, "v1": 90}, 5)
@@ -264,8 +283,6 @@ def test_what_is_not_there_is_said(cloud: Cloud) -> None:
     assert TrafficSplit(HERE).read("traffic", traffic("v1")) is None
     with pytest.raises(MlinfraError, match="there is no endpoint"):
         TrafficSplit(HERE).create(traffic("v1"))
-    with pytest.raises(MlinfraError, match="labels: not carried out yet"):
-        service().add_labels("api", {})
 
 
 def test_a_definition_is_kept_in_the_bucket(cloud: Cloud) -> None:

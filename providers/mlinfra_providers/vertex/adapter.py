@@ -39,13 +39,11 @@ class Vertex(AdapterByFile):
         "FeatureStore": "the protobufs; deployed to the emulated Google Cloud by the real engine",
         "TrainingJob": "custom jobs that really run in the emulated Vertex AI",
         "Endpoint": "real servers behind the emulated Vertex AI, its faults included",
-        "DriftMonitor": "the protobufs; its query of BigQuery was never asked",
+        "DriftMonitor": "the protobufs; its query, on the emulated BigQuery",
     }
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the table; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows go online; nothing writes them yet",
-        "Endpoint.rollout.label_delay": "labels are not joined with requests yet: a gate of quality has no data",
-        "DriftMonitor.on_drift=block-promotion": "promotions ask, and stay unsure: it is not measured on demand",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {

@@ -22,7 +22,6 @@ from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.releases import Release
 from mlinfra_providers.tags import as_labels, tags_of
-from mlinfra_providers.vertex.endpoint import capture_table
 from mlinfra_providers.vertex.machines import machine, machine_spec
 from mlinfra_providers.vertex.naming import (
     ROLE_LIMIT,
@@ -34,7 +33,7 @@ from mlinfra_providers.vertex.naming import (
 )
 from mlinfra_providers.vertex.roles import account, member
 from mlinfra_providers.vertex.schedules import cron
-from mlinfra_providers.vertex.storage import data_uri, dataset_id, mounted, tree_uri
+from mlinfra_providers.vertex.storage import capture_table, data_uri, dataset_id, mounted, tree_uri
 from mlinfra_providers.vertex.training_job import custom_job
 
 NEED = Compute(cpus=2, memory_gib=8)
@@ -99,7 +98,7 @@ def _container(monitor: DriftMonitor, links: Links, release: Release, reports: s
         "MLINFRA_DRIFT_MONITOR": called,
         "MLINFRA_DRIFT_RELEASE": release.short,
         "MLINFRA_DRIFT_ENDPOINT": links.of(monitor.endpoint)["name"],
-        "MLINFRA_DRIFT_CAPTURED": f"bq://{capture_table(monitor.endpoint, links)}",
+        "MLINFRA_DRIFT_CAPTURED": f"bq://{capture_table(links.environment, monitor.endpoint)}",
         "MLINFRA_DRIFT_BASELINE": mounted(tree_uri(links.environment, release.identity.baseline)),
         "MLINFRA_DRIFT_OUTPUT": mounted(reports),
         "MLINFRA_DRIFT_WINDOW": monitor.every,

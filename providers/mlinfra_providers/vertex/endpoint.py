@@ -25,7 +25,7 @@ from mlinfra_providers.vertex.naming import (
     plugin_options,
 )
 from mlinfra_providers.vertex.roles import account
-from mlinfra_providers.vertex.storage import dataset_id, tree_uri
+from mlinfra_providers.vertex.storage import capture_table, tree_uri
 from mlinfra_providers.vertex.traffic import register_traffic
 
 REQUESTS = "aiplatform.googleapis.com/prediction/online/request_count"
@@ -71,13 +71,6 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     return links.giving(part, name=id_, url=traffic.output("url"), release=release, resource=traffic)
 
 
-def capture_table(endpoint: Endpoint, links: Links) -> str:
-    """Return the table of BigQuery that Vertex AI writes requests and answers to: `project.dataset.table`."""
-    environment = links.environment
-    table = name(environment.name, endpoint, limit=1024, separator="_")
-    return f"{environment.account}.{dataset_id(environment, 'capture')}.{table}"
-
-
 def _capture(endpoint: Endpoint, links: Links) -> gcp.vertex.AiEndpointPredictRequestResponseLoggingConfigArgs | None:
     if endpoint.capture is None or endpoint.capture.percent == 0:
         return None
@@ -85,7 +78,7 @@ def _capture(endpoint: Endpoint, links: Links) -> gcp.vertex.AiEndpointPredictRe
     return gcp.vertex.AiEndpointPredictRequestResponseLoggingConfigArgs(
         enabled=True,
         sampling_rate=endpoint.capture.percent / 100,
-        bigquery_destination=destination(output_uri=f"bq://{capture_table(endpoint, links)}"),
+        bigquery_destination=destination(output_uri=f"bq://{capture_table(links.environment, endpoint)}"),
     )
 
 

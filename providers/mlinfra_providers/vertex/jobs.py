@@ -8,19 +8,19 @@ the same time, the older one counts, and the other is cancelled by who made it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra_providers.remote.jobs import Job, Phase, State, fetch_folder
-from mlinfra_providers.vertex.clients import Clients, explained, found, google
+from mlinfra_providers.vertex.clients import Clients, explained, found
+from mlinfra_providers.vertex.logs import entries, of_job, text
 from mlinfra_providers.vertex.machines import machine_spec
 from mlinfra_providers.vertex.naming import location, name
 from mlinfra_providers.vertex.storage import bucket_name, job_record
 
-_LOGGING = "https://logging.googleapis.com"
 _PHASES = {
     **dict.fromkeys(("QUEUED", "PENDING"), Phase.WAITING),
     "SUCCEEDED": Phase.SUCCEEDED,
@@ -30,7 +30,6 @@ _PHASES = {
     "EXPIRED": Phase.TIMED_OUT,
 }
 """Every other state is of a job that has not ended."""
-_PAGE = 1000
 
 
 class CustomJobs:
@@ -74,20 +73,8 @@ class CustomJobs:
         there = self._all(job)
         if not there:
             return ()
-        wanted = {
-            "resourceNames": [f"projects/{self._environment.account}"],
-            "filter": f'resource.type="ml_job" AND resource.labels.job_id="{there[0].name.rpartition("/")[2]}"',
-            "orderBy": "timestamp asc",
-            "pageSize": _PAGE,
-        }
-        lines: list[str] = []
-        while True:
-            with explained(f"reading the log of {job.name}"):
-                answer = google(_LOGGING, "POST", "/v2/entries:list", json=wanted)
-            lines += [_text(entry) for entry in answer.get("entries", ())]
-            if not (token := answer.get("nextPageToken")):
-                return lines[skip:]
-            wanted["pageToken"] = token
+        wanted = of_job(there[0].name.rpartition("/")[2])
+        return [text(entry) for entry in entries(self._environment.account or "", wanted)][skip:]
 
     def stop(self, job: Job) -> None:
         """Cancel it; one that has ended stays as it is."""
@@ -138,17 +125,12 @@ class CustomJobs:
         environment = self._environment
         record = job_record(environment, name(environment.name, job.part.part))
         with explained(f"reading {record}"):
-            text = found(self._clients.bucket(bucket_name(environment)).blob(record).download_as_bytes)
-        if text is None:
+            kept_text = found(self._clients.bucket(bucket_name(environment)).blob(record).download_as_bytes)
+        if kept_text is None:
             raise MlinfraError(
                 f"{job.part.key}: there is no definition gs://{bucket_name(environment)}/{record}",
                 remedy=f"mlinfra up {environment.name} makes it",
             )
-        kept: dict[str, Any] = json.loads(text)
+        kept: dict[str, Any] = json.loads(kept_text)
         kept.pop("declared", None)
         return kept
-
-
-def _text(entry: Mapping[str, Any]) -> str:
-    said = entry.get("jsonPayload") or {}
-    return str(entry.get("textPayload") or said.get("message") or "")

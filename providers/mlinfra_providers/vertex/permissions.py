@@ -35,6 +35,7 @@ def needed(environment: Environment) -> Mapping[str, Sequence[str]]:
             "resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
             "resourcemanager.projects.setIamPolicy", "serviceusage.services.get", "serviceusage.services.use"),
         "drift": _crud("cloudscheduler.jobs", "create"),
+        "captured requests": ("bigquery.jobs.create", "bigquery.tables.getData"),
         "alarms": (*_crud("monitoring.alertPolicies", "create"), *_crud("monitoring.dashboards", "create"),
                    *_crud("monitoring.notificationChannels", "create"), "monitoring.timeSeries.list",
                    *_crud("pubsub.topics", "create"), "pubsub.topics.getIamPolicy", "pubsub.topics.setIamPolicy"),

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
-from mlinfra.declarations.training_job import TrainingJob
+from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
-from mlinfra_providers.remote.logs import of_runs
+from mlinfra_providers.remote import watching
+from mlinfra_providers.remote.labels import Labels
 from mlinfra_providers.vertex import samples
+from mlinfra_providers.vertex.captured import RequestLogging
 from mlinfra_providers.vertex.clients import Clients, explained, found
+from mlinfra_providers.vertex.logs import logs
 from mlinfra_providers.vertex.naming import endpoint_id, location, physical_name
 from mlinfra_providers.vertex.split import InForce, Split, newest
-from mlinfra_providers.vertex.storage import bucket_name
+from mlinfra_providers.vertex.storage import bucket_name, data_uri
 from mlinfra_providers.vertex.traffic import record_key
 from mlinfra_providers.vertex.training_job import given_uri, runs_uri
 
@@ -71,16 +74,19 @@ class VertexService:
         return self.observe(endpoint)
 
     def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
-        """Return what Cloud Monitoring has of what is deployed, in a window."""
-        now = self._split(physical_name(part.part)).observe()
+        """Return what Cloud Monitoring has of what is deployed, in a window, and what captured requests tell."""
+        endpoint = physical_name(part.part)
+        now = self._split(endpoint).observe()
         if now is None or not now.endpoint.deployed_models:
             return NoData("nothing is deployed yet")
-        id_ = endpoint_id(self._environment.name, physical_name(part.part))
-        return samples.samples(self._environment.account or "", id_, newest(now.endpoint), since, until)
+        id_ = endpoint_id(self._environment.name, endpoint)
+        found = samples.samples(self._environment.account or "", id_, newest(now.endpoint), since, until)
+        captured, labels = RequestLogging(self._environment), self._labels(endpoint)
+        return watching.measured(found, self._environment, self._repository, part, captured, labels)
 
     def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
-        """Refuse: nothing joins labels with captured requests here yet."""
-        _not_yet("labels")
+        """Keep labels in the environment's bucket; return how many requests had none before."""
+        return self._labels(endpoint).add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back: no reboot ends what Vertex AI runs."""
@@ -104,14 +110,19 @@ class VertexService:
         return train(environment, self._repository, part, jobs, place, again=again, say=say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
-        """Return the logs of the runs that were waited for here, oldest first; an endpoint's are in Cloud Logging."""
-        if not isinstance(part.part, TrainingJob):
-            _not_yet("logs of an endpoint")
-        return of_runs(self._repository, self._environment.name, physical_name(part.part))
+        """Bring the newest lines of a part from Cloud Logging into files; return them, oldest first."""
+        return logs(self._clients, self._environment, self._repository, part)
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
-        """Refuse: the schedule runs by itself, and not on demand yet."""
-        _not_yet("measuring drift on demand")
+        """Measure a monitor's window here, on what Vertex AI captured."""
+        monitor = part.part
+        assert isinstance(monitor, DriftMonitor)
+        serving = self.observe(physical_name(monitor.endpoint))
+        captured = RequestLogging(self._environment)
+        return watching.drift(self._environment, self._repository, part, window, captured, serving)
+
+    def _labels(self, endpoint: str) -> Labels:
+        return Labels(data_uri(self._environment, "labels", endpoint))
 
     def _split(self, endpoint: str) -> Split:
         environment = self._environment
@@ -143,10 +154,3 @@ class VertexService:
 
 def _is_newest(now: InForce, item: Any) -> bool:
     return newest(now.endpoint)[item.display_name] == str(item.id)
-
-
-def _not_yet(what: str) -> NoReturn:
-    raise MlinfraError(
-        f"vertex: {what}: not carried out yet",
-        remedy="see `mlinfra targets`; a release that was trained elsewhere can be promoted to here",
-    )

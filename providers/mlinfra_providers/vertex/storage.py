@@ -5,8 +5,10 @@ from __future__ import annotations
 import pulumi
 import pulumi_gcp as gcp
 
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.environment import Environment
 from mlinfra_providers.short_names import short_name
+from mlinfra_providers.vertex.naming import name
 
 KEPT_DAYS = 365
 """How long captured requests, reports of drift and logs are kept."""
@@ -46,6 +48,12 @@ def mounted(uri: str) -> str:
 def dataset_id(environment: Environment, purpose: str) -> str:
     """Return the name of a BigQuery dataset: `prod_features`, `prod_capture`."""
     return short_name(environment.name, purpose, limit=_DATASET_LIMIT, separator="_")
+
+
+def capture_table(environment: Environment, endpoint: Endpoint) -> str:
+    """Return the table of BigQuery that Vertex AI writes requests and answers to: `project.dataset.table`."""
+    table = name(environment.name, endpoint, limit=_DATASET_LIMIT, separator="_")
+    return f"{environment.account}.{dataset_id(environment, 'capture')}.{table}"
 
 
 def make_bucket(

@@ -139,7 +139,13 @@ def _rows(record: Mapping[str, Any], release: str) -> Iterator[dict[str, Any]]:
         return
     moment = pd.Timestamp(record["logging_time"])
     moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-    own = {"request_id": str(record["request_id"]), "time": moment, "release": release, "mirrored": False}
+    # the server's own id of the request is what its client knows, and a label names
+    own = {
+        "request_id": str(answered.get("id") or record["request_id"]),
+        "time": moment,
+        "release": release,
+        "mirrored": False,
+    }
     for values, prediction in zip(_inputs(asked), answered["outputs"][0]["data"], strict=True):
         yield {**own, **values, "prediction": float(prediction)}
 

@@ -16,9 +16,7 @@ import httpx
 from tests.lab.arguments import problems
 from tests.lab.cloud import Answer, Cloud, Live, Question, Refused
 from tests.lab.gcp.kinds import EMPTY_FIRST, ENDPOINT, KINDS, Kind
-from tests.lab.gcp.server.models import NUMBER
-from tests.lab.gcp.server.project import PLUGIN
-from tests.lab.gcp.server.things import PATH
+from tests.lab.gcp.names import NUMBER, PLUGIN, THINGS
 from tests.lab.wire import Properties, has_unknown
 
 ADDRESS = "MLINFRA_VERTEX_ENDPOINT"
@@ -79,7 +77,7 @@ class Google(Cloud):
             parent, _, name = id_.rpartition("/endpoints/")
             self._ask("POST", f"/v1/{parent}/endpoints", _said(inputs), endpointId=name)
             return id_, self._endpoint(id_, inputs).outputs
-        self._ask("POST", PATH + token, inputs, id=id_)
+        self._ask("POST", THINGS + token, inputs, id=id_)
         return id_, kind.told(inputs, id_)
 
     def _inside(self, kind: Kind, inputs: Properties) -> None:
@@ -87,13 +85,13 @@ class Google(Cloud):
         assert kind.inside is not None
         outer, made_of = kind.inside
         name = Kind(outer, made_of).named(inputs, "")
-        if not has_unknown(name) and self._found("GET", PATH + outer, id=name) is None:
+        if not has_unknown(name) and self._found("GET", THINGS + outer, id=name) is None:
             raise Refused(f"Error 404: {name} is not found")
 
     def read(self, token: str, id_: str, inputs: Properties) -> Live | None:
         if token == ENDPOINT:
             return self._endpoint(id_, inputs) if self._found("GET", f"/v1/{id_}") is not None else None
-        there = self._found("GET", PATH + token, id=id_)
+        there = self._found("GET", THINGS + token, id=id_)
         return None if there is None else Live(there, kind_of(token).told(there, id_))
 
     def update(self, token: str, id_: str, old: Properties, new: Properties) -> Properties:
@@ -102,7 +100,7 @@ class Google(Cloud):
             body = {**_said(new), "displayName": new.get("displayName", "")}
             self._ask("PATCH", f"/v1/{id_}", body, updateMask=",".join(changed))
             return self._endpoint(id_, new).outputs
-        self._ask("PUT", PATH + token, new, id=id_)
+        self._ask("PUT", THINGS + token, new, id=id_)
         return kind_of(token).told(new, id_)
 
     def delete(self, token: str, id_: str, inputs: Properties) -> None:
@@ -118,7 +116,7 @@ class Google(Cloud):
             prefix = f"{kind.rpartition(':')[2]} {inside.replace('{id}', id_)}"
             if held := [name for name in self._ask("GET", "/lab/there") if name.startswith(prefix)]:
                 raise Refused(f"Error 400: {id_} is still in use: {', '.join(held)}")
-        self._found("DELETE", PATH + token, id=id_)
+        self._found("DELETE", THINGS + token, id=id_)
 
     def _endpoint(self, id_: str, inputs: Properties) -> Live:
         there = self._ask("GET", f"/v1/{id_}")

@@ -38,6 +38,7 @@ class Emulator:
     def environment(self) -> dict[str, str]:
         return {
             "MLINFRA_VERTEX_ENDPOINT": self.url,
+            "BIGQUERY_EMULATOR_HOST": self.url,
             # without the scheme, as Pulumi's backend wants it
             "STORAGE_EMULATOR_HOST": self.url.removeprefix("http://"),
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials),

@@ -14,7 +14,7 @@ from typing import Any
 from mlinfra.digests import digest_json
 from tests.lab.arguments import Arguments, arguments
 from tests.lab.cloud import Refused
-from tests.lab.gcp.server.models import NUMBER
+from tests.lab.gcp.names import NUMBER
 from tests.lab.wire import Properties
 
 _COMPUTE = "https://www.googleapis.com/compute/v1"

@@ -234,6 +234,15 @@ class Endpoints:
         headers = {"X-Vertex-AI-Endpoint-Id": there.name.rpartition("/")[2], "X-Vertex-AI-Deployed-Model-Id": id_}
         return Answer(body, status, kind, headers)
 
+    def printed(self, endpoint: str) -> list[tuple[str, str]]:
+        """Return what the containers of an endpoint wrote that run now: the id of what is deployed, and a line."""
+        return [
+            (id_, line)
+            for (name, id_), server in self.servers.items()
+            if name.rpartition("/")[2] == endpoint
+            for line in server.log().splitlines()
+        ]
+
     def swap(self, name: str, id_: str, other: str) -> None:
         """Let one deployed model serve what another one serves: a person who deployed something else by its id."""
         there = self.find(name)

@@ -1,8 +1,9 @@
-"""Cloud Logging's entries of jobs: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list."""
+"""Cloud Logging's entries of jobs and of endpoints: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,11 +32,19 @@ class Logs:
                 }
             )
 
-    def list(self, asked: Asked) -> Answer:
-        """Answer entries.list; of filters `resource.labels.job_id="…"`."""
+    def list(self, asked: Asked, printed: Callable[[str], list[tuple[str, str]]]) -> Answer:
+        """Answer entries.list; of filters `resource.labels.job_id="…"` and `resource.labels.endpoint_id="…"`.
+
+        `printed` tells the lines of an endpoint, each with the id of what is deployed. An endpoint's entries have the
+        line in `jsonPayload.message`, and `deployed_model_id` in their labels.
+        """
         body = asked.json()
-        wanted = re.search(r'resource\.labels\.job_id="([^"]+)"', body.get("filter", ""))
-        found = [item for item in self.kept if wanted and item["resource"]["labels"]["job_id"] == wanted[1]]
+        wanted = dict(re.findall(r'resource\.labels\.(\w+)="([^"]+)"', body.get("filter", "")))
+        found = [item for item in self.kept if item["resource"]["labels"]["job_id"] == wanted.get("job_id")]
+        for id_, line in printed(wanted["endpoint_id"]) if "endpoint_id" in wanted else ():
+            found.append({"jsonPayload": {"message": line}, "labels": {"deployed_model_id": id_}})
+        if body.get("orderBy") == "timestamp desc":
+            found.reverse()
         first, size = int(body.get("pageToken") or 0), int(body.get("pageSize") or _PAGE)
         more = {"nextPageToken": str(first + size)} if len(found) > first + size else {}
         return Answer.json({"entries": found[first : first + size], **more})

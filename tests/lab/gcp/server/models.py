@@ -18,12 +18,11 @@ from typing import Any
 
 from google.cloud import aiplatform_v1 as vertex
 
+from tests.lab.gcp.names import NUMBER
 from tests.lab.gcp.server.answers import Failed
 from tests.lab.gcp.server.api import shown
 from tests.lab.gcp.server.operations import TYPES, Operations
 
-NUMBER = "123456789012"
-"""The number of the lab's project."""
 _MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 _UPDATED = frozenset({"display_name", "description", "labels", "version_description"})

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from tests.lab.gcp.names import PLUGIN, THINGS
+from tests.lab.gcp.server import bigquery
 from tests.lab.gcp.server.answers import Answer, Asked, Failed
 from tests.lab.gcp.server.api import understood
 from tests.lab.gcp.server.endpoints import Endpoints
@@ -18,12 +20,10 @@ from tests.lab.gcp.server.models import Models
 from tests.lab.gcp.server.operations import Clock, Operations
 from tests.lab.gcp.server.seen import Seen
 from tests.lab.gcp.server.storage import Storage
-from tests.lab.gcp.server.things import PATH, Things
+from tests.lab.gcp.server.things import Things
 
 GIVEN_BUCKETS = ("lab-state", "lab-artifacts")
 """They come with the project: the state of Pulumi, and the store of models."""
-PLUGIN = "x-lab-plugin"
-"""The lab's own plugin asks: real providers try again, so no fault concerns it."""
 _OPERATION = re.compile(r"/(?:v1|ui)/(projects/.+/operations/[^/:]+)(:\w+)?")
 _PREDICT = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+/endpoints/[^/:]+):(predict|rawPredict)")
 _SERIES = re.compile(r"/v3/projects/[^/]+/timeSeries")
@@ -82,7 +82,7 @@ class Project:
         """Answer a request. Raises Failed, and Lost where the connection is to be cut."""
         if asked.path == "/token":
             return Answer.json({"access_token": "lab", "expires_in": 3600, "token_type": "Bearer"})
-        if asked.path.startswith(PATH):
+        if asked.path.startswith(THINGS):
             with self._lock:
                 return self.things.answer(asked)
         if asked.path.startswith("/lab/"):
@@ -94,7 +94,9 @@ class Project:
         if _SERIES.fullmatch(asked.path):
             return self.seen.series(asked)
         if asked.path == "/v2/entries:list":
-            return self.logs.list(asked)
+            return self.logs.list(asked, self.endpoints.printed)
+        if bigquery.PATH.fullmatch(asked.path):
+            return bigquery.query(asked, self.seen.tables)
         if asked.path.startswith("/v1/projects/"):
             return self._vertex(asked)
         with self._lock:

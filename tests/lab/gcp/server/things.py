@@ -12,10 +12,10 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from tests.lab.gcp.names import THINGS
 from tests.lab.gcp.server.answers import Answer, Asked, Failed
 from tests.lab.gcp.server.storage import Storage
 
-PATH = "/lab/things/"
 _GRANT = re.compile(r"I[Aa][Mm]Member$")
 BUCKET = "gcp:storage/bucket:Bucket"
 
@@ -29,7 +29,7 @@ class Things:
 
     def answer(self, asked: Asked) -> Answer:
         """Answer a request of the lab's plugin. Raises Failed."""
-        key = (unquote(asked.path.removeprefix(PATH)), asked.one("id"))
+        key = (unquote(asked.path.removeprefix(THINGS)), asked.one("id"))
         match asked.method:
             case "POST":
                 if key in self.kept and not _GRANT.search(key[0]):
