@@ -92,7 +92,7 @@ def traffic(*releases: str) -> dict[str, Any]:
 def _endpoint(*gates: Check) -> ResolvedPart:
     job = TrainingJob("flights", code="train.py")
     models = ModelRegistry("flights", trained_by=job)
-    rollout = Rollout(gates=gates)
+    rollout = Rollout(gates=gates, label_delay="1m" if gates else None)
     part = Endpoint("flights", model=models, runtime="sklearn", compute=Compute(), rollout=rollout)
     return ResolvedPart("flights", "me@example.com", "flights", "sha256:0", part)
 
