@@ -167,9 +167,7 @@ class Life:
 
     def _half(self, world: World) -> dict[str, int]:
         """Bring the endpoint to the middle of a rollout of the release that does not serve."""
-        world.environment()
-        if len(world.weights()) > 1:  # the change before was taken in the middle of its rollout
-            assert world.run("rollout", "finish", ENV, "--reason", "seen").code == 0
+        self._settle(world)
         serves = max(world.weights(), key=lambda name: world.weights()[name])
         new, old = (self.first, self.second) if serves == self.second.short else (self.second, self.first)
         world.pin(new, old)
@@ -181,6 +179,13 @@ class Life:
         split = {new.short: 50, old.short: 50}
         assert world.weights() == split
         return split
+
+    def _settle(self, world: World) -> None:
+        """Finish the rollout of a test before: superseded, its release would not be tried again by itself."""
+        world.environment()
+        if len(world.weights()) > 1:
+            ended = world.run("rollout", "finish", ENV, "--reason", "seen")
+            assert ended.code == 0, ended.said
 
     # 5. Data.
 
@@ -274,7 +279,7 @@ class Life:
 
     def _both(self, world: World) -> tuple[Release, Release]:
         """Let one release serve everything with the other warm beside it; return the two."""
-        world.environment()
+        self._settle(world)
         new, old = self.second, self.first
         world.pin(new, old)
         world.gate("pass")
@@ -328,7 +333,6 @@ class Life:
 
     def _alone(self, world: World) -> list[str]:
         """Let the second release serve alone, and the lock name the first one beside it; return what is there."""
-        world.environment()
         self._both(world)
         world.pin(self.second)
         ended = world.run("up", ENV)
