@@ -19,7 +19,7 @@ from mlinfra.policy.settings import Settings
 from mlinfra.prices.book import snapshot
 from mlinfra.prices.estimate import estimate
 from mlinfra.problems import Problems
-from mlinfra.resources import Resource, Resources
+from mlinfra.resources import UNKNOWN, Resource, Resources
 from mlinfra.testing.judge import Judge, record_resolved, resolve_scene
 from mlinfra.testing.specimens import KINDS, SMALL
 from mlinfra.testing.variations import Scene
@@ -173,3 +173,17 @@ def test_parameters_that_do_not_fit_are_refused() -> None:
     observed = Judge(SageMaker()).observe(Scene(job))
     assert not isinstance(observed, Resources)
     assert "at most 512 characters" in str(Problems(observed))
+
+
+def test_only_a_known_change_of_the_online_store_takes_its_rows() -> None:
+    """The key's ARN is not known in a plan, and a tag of the key makes it no other one."""
+    group = "aws:sagemaker/featureGroup:FeatureGroup"
+
+    def inputs(key: str, **more: Any) -> dict[str, Any]:
+        store = {"enableOnlineStore": True, "securityConfig": {"kmsKeyId": key}, **more}
+        return {"featureGroupName": "prod-weather", "onlineStoreConfig": store}
+
+    adapter = SageMaker()
+    assert adapter.loses(group, inputs("arn:1"), inputs(UNKNOWN, ttlDuration={"unit": "Days", "value": 2})) is None
+    assert "would be made anew" in str(adapter.loses(group, inputs("arn:1"), inputs("arn:2")))
+    assert "would be made anew" in str(adapter.loses(group, inputs("arn:1"), {"featureGroupName": "prod-weather"}))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlinfra.diff import property_changes
+
 _NONE: frozenset[str] = frozenset()
 
 
@@ -75,10 +77,17 @@ def loses(type_token: str, before: Mapping[str, Any], after: Mapping[str, Any]) 
 
 
 def lost_online_store(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """Return what a change of the online store would take: all but its time to live replaces the whole group."""
-    old, new = (_but_ttl(inputs.get("onlineStoreConfig")) for inputs in (before, after))
+    """Return what a change of the online store would take: all but its time to live replaces the whole group.
+
+    What is not known before it is made (the key's ARN, in a plan) is taken to stay what it was.
+    """
+    old, new = ({"store": _but_ttl(inputs.get("onlineStoreConfig"))} for inputs in (before, after))
     name = after.get("featureGroupName")
-    return f"{name} would be made anew, and its rows lost: its online store changes" if old != new else None
+    return (
+        f"{name} would be made anew, and its rows lost: its online store changes"
+        if property_changes(old, new)
+        else None
+    )
 
 
 def _but_ttl(config: Any) -> Any:
