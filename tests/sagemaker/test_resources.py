@@ -319,13 +319,13 @@ def test_columns_are_added_in_place_and_never_taken(cloud: Cloud) -> None:
     assert "update_feature_group" not in cloud.names()
     handler.update(id_, columns(wind="Fractional"), columns(wind="Fractional", rain="Integral"))
     assert cloud.groups["prod-weather"] == {"wind": "Fractional", "rain": "Integral"}
-    assert handler.loses(columns(wind="Fractional"), columns(wind="Integral")) == "prod-weather would lose wind"
+    assert "prod-weather would lose wind" in str(handler.loses(columns(wind="Fractional"), columns(wind="Integral")))
     assert handler.loses(columns(wind="Fractional"), columns(wind="Fractional", rain="Integral")) is None
     with pytest.raises(Refused, match="wind has another type there"):
         handler.update(id_, columns(), columns(wind="Integral"))
-    found = handler.read(id_, columns())
+    found = handler.read(id_, columns(wind="String", hail="Integral"))
     assert found is not None
-    assert found.inputs["columns"] == {"wind": "Fractional", "rain": "Integral"}
+    assert found.inputs["columns"] == {"wind": "Fractional"}, "rain was given up and stays; hail is not there"
     handler.delete(id_, columns())
     del cloud.groups["prod-weather"]
     assert handler.read(id_, columns()) is None

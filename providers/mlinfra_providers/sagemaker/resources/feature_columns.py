@@ -18,7 +18,12 @@ class FeatureColumns(Handler):
         """Return which columns would go, or become something else."""
         before, after = old.get("columns") or {}, new.get("columns") or {}
         lost = sorted(column for column, kind in before.items() if after.get(column) != kind)
-        return f"{new.get('featureGroupName')} would lose {', '.join(lost)}" if lost else None
+        name = new.get("featureGroupName")
+        return (
+            f"{name} would lose {', '.join(lost)} (the group keeps them, undeclared: SageMaker removes no column)"
+            if lost
+            else None
+        )
 
     def create(self, inputs: Properties) -> tuple[str, Properties]:
         """Add what the group does not have yet."""
@@ -26,7 +31,10 @@ class FeatureColumns(Handler):
         return f"{inputs['featureGroupName']}/columns", {}
 
     def read(self, id_: str, inputs: Properties) -> Found | None:
-        """Return the columns that the group has; gone with the group."""
+        """Return the declared columns that the group has, as they are there; gone with the group.
+
+        SageMaker removes no column: one that was given up stays, and is not declared for ever because of that.
+        """
         from botocore.exceptions import ClientError
 
         name = inputs["featureGroupName"]
@@ -37,7 +45,8 @@ class FeatureColumns(Handler):
                 if is_gone(error):
                     return None
                 raise
-        columns = {item["FeatureName"]: item["FeatureType"] for item in found["FeatureDefinitions"]}
+        there = {item["FeatureName"]: item["FeatureType"] for item in found["FeatureDefinitions"]}
+        columns = {column: there[column] for column in inputs["columns"] if column in there}
         return Found({**inputs, "columns": columns}, {})
 
     def update(self, id_: str, old: Properties, new: Properties) -> Properties:
