@@ -86,7 +86,7 @@ class _Patient:
     def __getattr__(self, name: str) -> Any:
         from google.api_core.retry import Retry
 
-        retry = Retry(predicate=_is_throttled, initial=0.5, maximum=15.0, timeout=PATIENCE_SECONDS)  # type: ignore[no-untyped-call]
+        retry = Retry(predicate=_is_throttled, initial=0.5, maximum=15.0, timeout=PATIENCE_SECONDS)
         return partial(getattr(self._client, name), retry=retry)
 
 

@@ -103,23 +103,23 @@ def _deploy(
     )
     spec = machine_spec(machine(served.compute))
     content = canonical_json([spec, registered["alias"]]).decode()
+    declared = {
+        **place(links),
+        "region": environment.region,
+        "endpoint": id_,
+        "deployedModelId": number("deployed", id_, deployment.release.short, content),
+        "release": deployment.release.short,
+        "dedicatedResources": {"machineSpec": spec, **_replicas(served)},
+        "needs": served.compute.spec(),
+        "serviceAccount": account_email(environment, part.part, "endpoint"),
+    }
     return PluginResource(
         "mlinfra:vertex:DeployedModel",
         label,
-        {
-            **place(links),
-            "region": environment.region,
-            "endpoint": id_,
-            "deployedModelId": number("deployed", id_, deployment.release.short, content),
-            "release": deployment.release.short,
-            "model": version.output("model"),
-            "modelVersionId": version.output("versionId"),
-            "dedicatedResources": {"machineSpec": spec, **_replicas(served)},
-            "needs": served.compute.spec(),
-            "serviceAccount": account_email(environment, part.part, "endpoint"),
-        },
+        {**declared, "model": version.output("model"), "modelVersionId": version.output("versionId")},
         outputs=["deployedId", "serviceAttachment"],
-        options=plugin_options(links, depends_on=depends_on, ignore_changes=frozen),
+        # the version of a frozen release is frozen itself: another one was deployed by hand, and is put back
+        options=plugin_options(links, depends_on=depends_on, ignore_changes=sorted(declared) if frozen else None),
     )
 
 

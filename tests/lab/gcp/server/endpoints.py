@@ -19,6 +19,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -234,7 +235,7 @@ class Endpoints:
         headers = {"X-Vertex-AI-Endpoint-Id": there.name.rpartition("/")[2], "X-Vertex-AI-Deployed-Model-Id": id_}
         return Answer(body, status, kind, headers)
 
-    def printed(self, endpoint: str) -> list[tuple[str, str]]:
+    def printed(self, endpoint: str) -> Sequence[tuple[str, str]]:
         """Return what the containers of an endpoint wrote that run now: the id of what is deployed, and a line."""
         return [
             (id_, line)

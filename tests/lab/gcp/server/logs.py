@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ class Logs:
                 }
             )
 
-    def list(self, asked: Asked, printed: Callable[[str], list[tuple[str, str]]]) -> Answer:
+    def list(self, asked: Asked, printed: Callable[[str], Sequence[tuple[str, str]]]) -> Answer:
         """Answer entries.list; of filters `resource.labels.job_id="…"` and `resource.labels.endpoint_id="…"`.
 
         `printed` tells the lines of an endpoint, each with the id of what is deployed. An endpoint's entries have the
