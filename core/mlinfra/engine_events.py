@@ -66,7 +66,8 @@ Watch = Callable[[Step], None]
 PLUGIN_ENDED = "the plugin that makes it was killed by somebody, or because memory ran out"
 _TRACEBACK = "Traceback (most recent call last)"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
-_SAYS_NOTHING = ("update failed", "refresh failed", "destroy failed", "preview failed")
+_SAYS_NOTHING = ("update failed", "refresh failed", "destroy failed", "preview failed", "context canceled")
+"""Ends of messages that say no more than that something failed: the last one, of what else was under way then."""
 
 
 def read_events(log: Path, process: subprocess.Popen[Any], outcome: Outcome, watch: Watch) -> None:

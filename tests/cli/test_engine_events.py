@@ -63,3 +63,14 @@ def test_a_log_that_grew_past_the_old_end_unseen_is_read_from_its_beginning(tmp_
             engine_events._take(event, outcome, steps.append)
     assert [step.done for step in steps] == [False, True]
     assert outcome.counts == {"create": 1}
+
+
+def test_what_was_stopped_by_a_failure_is_no_error_of_its_own(tmp_path: Path) -> None:
+    said = ("its quota is full", "failed to run remediation: context canceled", "update failed")
+    events = [{"diagnosticEvent": {"severity": "error", "message": each, "urn": URN}} for each in said]
+    log, outcome = tmp_path / "events", Outcome()
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    read_events(log, process, outcome, lambda step: None)
+    assert outcome.errors == ["Server one: its quota is full"]
