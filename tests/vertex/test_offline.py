@@ -116,6 +116,13 @@ def test_another_machine_is_another_deployed_model(reference: Reference) -> None
     assert ids[0][flight] != ids[3][flight], "another machine is made beside, under another id"
 
 
+def test_nothing_of_a_frozen_release_changes_but_what_a_hand_changed_is_put_back(reference: Reference) -> None:
+    frozen = [item for item in of(reference(2), "mlinfra:vertex:DeployedModel") if item.ignore_changes]
+    assert len(frozen) == 2
+    for item in frozen:
+        assert set(item.inputs) - set(item.ignore_changes) == {"model", "modelVersionId"}
+
+
 def test_only_traffic_writes_the_split(reference: Reference) -> None:
     assert len(of(reference(2), "mlinfra:vertex:Traffic")) == 2
     for endpoint in of(reference(2), "gcp:vertex/aiEndpoint:AiEndpoint"):
