@@ -16,8 +16,13 @@ SERVICES = ("serving.kserve.io", "v1beta1", "inferenceservices")
 TRAIN_JOBS = ("trainer.kubeflow.org", "v1alpha1", "trainjobs")
 JOBS, CRON_JOBS = ("batch", "v1", "jobs"), ("batch", "v1", "cronjobs")
 """Group, version and plural of resources."""
-GONE, CONFLICT = 404, 409
+GONE, CONFLICT, BUSY = 404, 409, 429
 _SECONDS = 30
+_TIMES = 10
+"""How often a request is sent again that the cluster has no room for, each time after the seconds that it says: as
+often as kubectl does (k8s.io/client-go/rest/request.go: maxRetries)."""
+_LOST_TIMES = 3
+"""How often one is sent again whose connection was refused or lost."""
 Objects = list[dict[str, Any]]
 
 
@@ -103,11 +108,15 @@ class Conflict(MlinfraError):
 
 @cache
 def _api(context: str) -> Any:
-    from kubernetes import config
+    from kubernetes import client, config
+    from urllib3 import Retry
 
+    settings = client.Configuration()
+    settings.retries = Retry(total=_TIMES, connect=_LOST_TIMES, read=_LOST_TIMES, raise_on_status=False)
     try:
         file = os.environ.get("KUBECONFIG") or None
-        return config.new_client_from_config(config_file=file, context=context)  # type: ignore[no-untyped-call]
+        config.load_kube_config(config_file=file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
+        return client.ApiClient(settings)
     except config.ConfigException as error:
         raise MlinfraError(
             f"the kubeconfig has no usable context {context}: {error}",
@@ -132,6 +141,9 @@ def explained(doing: str) -> Iterator[None]:
         said = f"{doing}: the cluster answers {error.status} {error.reason}"
         if error.status == CONFLICT:
             raise Conflict(said) from error
-        raise MlinfraError(said, remedy="check what this identity may: kubectl auth can-i --list") from error
+        mended = "check what this identity may: kubectl auth can-i --list"
+        if error.status == BUSY:
+            mended = "others ask the cluster too much: run it again in a minute"
+        raise MlinfraError(said, remedy=mended) from error
     except HTTPError as error:
         raise MlinfraError(f"{doing}: the cluster does not answer: {error}", remedy="check the context") from error

@@ -37,6 +37,7 @@ from tests.lab.target import Answered, Fault, Unanswered
 
 STATE, ARTIFACTS = "lab-state", "lab-artifacts"
 SECONDS = 300.0
+COLLECTING_SECONDS = 30.0
 _ANNOTATION = "mlinfra/backends"
 _PASSING = ("events", "leases", "endpoints", "endpointslices", "ipaddresses")
 """Kinds that come and go by themselves; an IPAddress goes with its Service, and no owner says so
@@ -110,8 +111,14 @@ class KubernetesTarget:
 
     def there(self) -> Sequence[str]:
         """Return every object that was made since the start, of whatever kind; not what goes with its owner, and no
-        record of what ran."""
-        found = self._everything()
+        record of what ran. What has lost its owner counts when nobody has collected it in half a minute."""
+        end = time.monotonic() + COLLECTING_SECONDS
+        while True:
+            found = self._everything()
+            # garbage is collected in the background: kubernetes.io/docs/concepts/architecture/garbage-collection
+            if time.monotonic() > end or not any(owners - found.keys() for _, owners in found.values()):
+                break
+            time.sleep(0.2)
         return sorted(
             said
             for uid, (said, owners) in found.items()
