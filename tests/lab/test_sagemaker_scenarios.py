@@ -310,12 +310,17 @@ def test_down_ends_an_endpoint_that_no_state_has(lab: SageMakerTarget) -> None:
     assert set(left) == {"Bucket", "ModelPackageGroup"}
 
 
-def test_what_is_deleted_only_empty_is_emptied(lab: SageMakerTarget) -> None:
+@pytest.mark.parametrize("versioning", ["Enabled", "Suspended"])
+def test_what_is_deleted_only_empty_is_emptied(
+    lab: SageMakerTarget, versioning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Versions of objects, markers of deletions and versions of models: each of them keeps its resource there."""
+    monkeypatch.setattr("mlinfra_providers.sagemaker.emptying.AT_ONCE", 2)
     s3, api = lab.emulator.client("s3"), lab.emulator.sagemaker
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for body in (b"old", b"new"):
         s3.put_object(Bucket=BUCKET, Key="prod/a", Body=body)
+        s3.put_object(Bucket=BUCKET, Key="prod/b", Body=body)
     s3.delete_object(Bucket=BUCKET, Key="prod/a")
     s3.put_object(Bucket="lab-artifacts", Key="trees/b", Body=b"kept")
     for name in ("prod-v1", "prod-v2"):
@@ -324,14 +329,16 @@ def test_what_is_deleted_only_empty_is_emptied(lab: SageMakerTarget) -> None:
     recorded = Resources(
         [
             Resource(f"urn:pulumi:prod::mlinfra::{kind}::{name}", kind, name, {}, id=name)
-            for kind, name in ((bucket, BUCKET), (bucket, "gone"), (group, "prod-model"), (group, "gone"))
+            for kind, name in ((bucket, BUCKET), (bucket, "lab-artifacts"), (group, "prod-model"), (group, "prod-gone"))
         ]
     )
+    # a run that was ended in the middle has suspended it: AWS has no other way to take it back
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": versioning})
     for _ in range(2):
         service().empty(recorded)
     s3.delete_bucket(Bucket=BUCKET)
     api.delete_model_package_group(ModelPackageGroupName="prod-model")
-    assert s3.list_objects_v2(Bucket="lab-artifacts")["KeyCount"] == 1, "what is no resource is not touched"
+    assert s3.list_objects_v2(Bucket="lab-artifacts")["KeyCount"] == 1, "a bucket of a stack's own is not emptied"
 
 
 def test_scaling_that_is_off_already_is_told_as_not_found(lab: SageMakerTarget) -> None:

@@ -38,9 +38,13 @@ def down(repository: Repository, name: str, progress: Progress, *, destroy_data:
 
 def _down(session: Session, progress: Progress, *, destroy_data: bool) -> Removed:
     stack = session.stack(progress.note)
+    stack.goes_on = "down --destroy-data" if destroy_data else "down"
     outcome = Outcome()
     if stack.exists():
         progress.phase("removing resources")
+        if destroy_data:
+            # a run that was ended in the middle took the protection off already
+            session.service.empty(_unprotected(stack))
         outcome = stack.destroy(progress.step, keep_protected=True)
         if destroy_data:
             # whatever wrote data is gone: what is emptied now stays empty until it is removed
@@ -55,6 +59,10 @@ def _down(session: Session, progress: Progress, *, destroy_data: bool) -> Remove
         session.repository.artifacts(environment).forget_newest(environment.name)
         stack.forget()
     return Removed(outcome, kept)
+
+
+def _unprotected(stack: PulumiStack) -> Resources:
+    return Resources([item for item in Resources.from_state(stack.export()).all if not item.protect])
 
 
 def _kept(stack: PulumiStack) -> Sequence[str]:

@@ -101,7 +101,7 @@ class SageMakerService:
 
     def empty(self, recorded: Resources) -> None:
         """Remove what is in the buckets and model package groups that the state has."""
-        empty(self._clients, recorded)
+        empty(self._clients, self._environment, recorded)
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:
         """End what serves and was not recorded. What is kept, the state says; a bucket of the team's is in none."""

@@ -11,7 +11,7 @@ from botocore import xform_name
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.iam.access_control import IAMPolicy, PermissionResult
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
@@ -91,6 +91,8 @@ def install(clock: Clock, faults: Faults) -> Regions:
 
     setattr(SageMakerRuntimeResponse, "invoke_endpoint", invoke)  # noqa: B010  mypy refuses the assignment
     setattr(FakeBucket, "get_permission", _permission)  # noqa: B010
+    # moto forgets it where versioning was suspended: a marker is deleted as a version is (DeleteObject)
+    setattr(FakeDeleteMarker, "dispose", lambda self, garbage=False: None)  # noqa: B010
     return regions
 
 
