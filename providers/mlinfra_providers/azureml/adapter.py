@@ -37,7 +37,7 @@ class AzureML(AdapterByFile):
     proved_against = "the REST models of API 2025-12-01; its clients and resources on an emulated Azure; no account"
     proofs: Mapping[str, str] = {
         "TrainingJob": "the REST models; command jobs of its clients on the emulated Azure",
-        "Endpoint": "the REST models; deployments and splits of its clients on the emulated Azure, no whole `up`",
+        "Endpoint": "real servers behind the emulated Azure, deployed, changed by hand and mended by the real engine",
     }
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
