@@ -386,3 +386,11 @@ def test_a_job_really_runs_between_folders_of_the_store(emulator: Emulator, azur
     with pytest.raises(MlinfraError, match="already exists"):
         azure.put("jobs/first", {"properties": body})
     assert json.dumps(emulator.ask("GET", "/lab/things").json()).count("jobs") == 0
+
+
+def test_what_has_the_same_name_is_told_apart(emulator: Emulator, azure: Azure) -> None:
+    logs = f"{group_id()}/providers/Microsoft.OperationalInsights/workspaces/{WORKSPACE}"
+    _put(emulator, logs, {"location": REGION, "properties": {}})
+    there = emulator.ask("GET", "/lab/things").json()
+    assert len([line for line in there if line.endswith(f" {WORKSPACE}")]) == 2
+    assert len(there) == len(set(there))

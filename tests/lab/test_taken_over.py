@@ -85,4 +85,4 @@ def _kill_while_creating(project: Project, emulator: Emulator) -> None:
 
 def _caches(emulator: Emulator) -> list[str]:
     found: list[str] = emulator.ask("GET", "/lab/things").json()
-    return [name for name in found if name.startswith("redis ")]
+    return [line for line in found if "/redis/" in line]

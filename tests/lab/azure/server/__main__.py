@@ -108,7 +108,8 @@ class Cloud:
             case ("GET", "/lab/things"):
                 with self.manager.lock:
                     found = [thing for thing in self.manager.things.all() if not thing.came and not _is_record(thing)]
-                    return Answer(200, [f"{thing.kind.partition('/')[2]} {thing.name}" for thing in found])
+                    # the path, too: workspaces of two services have one name, and settings of two workspaces
+                    return Answer(200, [f"{thing.id.partition('/providers/')[2]} {thing.name}" for thing in found])
             case ("POST", "/lab/reset"):
                 self.reset()
             case _:
