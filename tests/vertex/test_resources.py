@@ -245,7 +245,7 @@ def test_a_first_split_whose_connection_was_lost_is_done_by_the_next_up(
 
 
 def _lost() -> None:
-    raise ServiceUnavailable("the connection was lost")
+    raise ServiceUnavailable("the connection was lost")  # type: ignore[no-untyped-call]
 
 
 def test_an_older_generation_and_a_second_writer_are_refused(cloud: Cloud) -> None:
