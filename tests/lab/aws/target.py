@@ -55,6 +55,7 @@ class SageMakerTarget:
             "images": {"serving": _image("serving", "1"), "training": _image("training", "2")},
             "budget": {"monthly_usd": 2000},
         }
+        self._by_hand: set[str] = set()
         self._runtime = emulator.client("sagemaker-runtime")
         self._begin()
 
@@ -81,9 +82,9 @@ class SageMakerTarget:
         return Answered(told["InvokedProductionVariant"], float(answer["outputs"][0]["data"][0]))
 
     def there(self) -> Sequence[str]:
-        """Return everything but the two buckets, the log of all jobs, and what is content of something else or a
-        record of what ran."""
-        own = {f"Bucket {STATE}", f"Bucket {ARTIFACTS}", f"LogGroup {JOB_LOGS}"}
+        """Return everything but the two buckets, the log of all jobs, what was made by hand, and what is content of
+        something else or a record of what ran."""
+        own = {f"Bucket {STATE}", f"Bucket {ARTIFACTS}", f"LogGroup {JOB_LOGS}", *self._by_hand}
         return [item for item in leftovers(self.emulator) if item not in own and item.split()[0] not in RECORDS]
 
     def fail(self, fault: Fault, times: int = 1) -> None:
@@ -112,6 +113,8 @@ class SageMakerTarget:
         variants = configuration["ProductionVariants"]
         models = {variant["VariantName"]: variant["ModelName"] for variant in variants}
         by_hand = f"{serving[:50]}-by-hand"
+        # whoever made it in the console removes it there: it has no tag of mlinfra's
+        self._by_hand.add(f"EndpointConfig {by_hand}")
         api.create_endpoint_config(
             EndpointConfigName=by_hand,
             ProductionVariants=[
