@@ -94,7 +94,10 @@ class AdapterByFile:
         return handlers.get(name) if package == f"mlinfra:{self.name}" else None
 
     def _file(self, name: str) -> Any:
-        return import_module(f"{type(self).__module__.rpartition('.')[0]}.{name}")
+        classes = type(self).__mro__
+        # a class that inherits from an adapter has the files of that adapter
+        adapter = classes[classes.index(AdapterByFile) - 1]
+        return import_module(f"{adapter.__module__.rpartition('.')[0]}.{name}")
 
 
 def _is_there(package: str) -> bool:

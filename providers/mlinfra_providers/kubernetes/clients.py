@@ -106,15 +106,19 @@ class Conflict(MlinfraError):
     """Another wrote since the object was read, or made it first."""
 
 
-@cache
 def _api(context: str) -> Any:
+    """Return the client of a context, as the kubeconfig that is named now has it."""
+    return _client(context, os.environ.get("KUBECONFIG") or None)
+
+
+@cache
+def _client(context: str, file: str | None) -> Any:
     from kubernetes import client, config
     from urllib3 import Retry
 
     settings = client.Configuration()
     settings.retries = Retry(total=_TIMES, connect=_LOST_TIMES, read=_LOST_TIMES, raise_on_status=False)
     try:
-        file = os.environ.get("KUBECONFIG") or None
         config.load_kube_config(config_file=file, context=context, client_configuration=settings)  # type: ignore[no-untyped-call]
         return client.ApiClient(settings)
     except config.ConfigException as error:
