@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlinfra.problems import MlinfraError
-from mlinfra_providers.kubernetes.clients import ROUTES, Cluster, _api
+from mlinfra_providers.kubernetes.clients import ROUTES, Cluster, _client
 
 
 class Busy(ThreadingHTTPServer):
@@ -57,9 +57,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Busy]:
         threading.Thread(target=found.serve_forever, daemon=True).start()
         (tmp_path / "kubeconfig").write_text(found.kubeconfig)
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-        _api.cache_clear()
+        _client.cache_clear()
         yield found
-        _api.cache_clear()
+        _client.cache_clear()
         found.shutdown()
 
 
