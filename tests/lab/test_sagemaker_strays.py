@@ -12,6 +12,7 @@ import pytest
 from mlinfra.environment import Environment
 from mlinfra.resources import Resource, Resources
 from mlinfra_providers.sagemaker import clients
+from mlinfra_providers.sagemaker.around import key_description
 from mlinfra_providers.sagemaker.service import SageMakerService
 from mlinfra_providers.sagemaker.strays_around import StraysAround
 from tests.lab.aws.emulator import REGION
@@ -71,7 +72,7 @@ def feature_group(lab: SageMakerTarget, name: str) -> None:
 def left_behind(lab: SageMakerTarget) -> tuple[str, str]:
     """Make one of each, as an `up` does; return the ids of key and VPC."""
     of = lab.emulator.client
-    key = of("kms").create_key(Tags=OF_A_KEY)["KeyMetadata"]["KeyId"]
+    key = of("kms").create_key(Tags=OF_A_KEY, Description=key_description(ENVIRONMENT))["KeyMetadata"]["KeyId"]
     of("kms").create_alias(AliasName="alias/prod-mlinfra", TargetKeyId=key)
     vpc = of("ec2").create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
     of("ec2").create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24", TagSpecifications=tagged("subnet"))
@@ -159,3 +160,21 @@ def test_what_is_old_belongs_to_a_state_that_was_lost(lab: SageMakerTarget) -> N
     around = StraysAround(service, ENVIRONMENT, since + timedelta(hours=1))
     told = {line.split()[0] for line in around.remove(recorded(Topic="prod-mlinfra-alarms"))}
     assert not told & {"Key", "FeatureGroup", "VpcEndpoint"}
+
+
+def test_what_has_the_same_tags_and_is_not_ours_to_remove_stays(lab: SageMakerTarget) -> None:
+    """The key of the state is made by `mlinfra bootstrap`; a second network may be another repository's."""
+    of = lab.emulator.client
+    said = "mlinfra: the state of prod, and the secrets in it"
+    key = of("kms").create_key(Tags=OF_A_KEY, Description=said)["KeyMetadata"]["KeyId"]
+    ours, other = (
+        of("ec2").create_vpc(CidrBlock=block, TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
+        for block in ("10.0.0.0/16", "10.1.0.0/16")
+    )
+    for vpc, block in ((ours, "10.0.0.0/24"), (other, "10.1.0.0/24")):
+        of("ec2").create_subnet(VpcId=vpc, CidrBlock=block, TagSpecifications=tagged("subnet"))
+    told = SageMakerService(ENVIRONMENT, Path()).restore(recorded(Vpc=ours))
+    assert [line.split()[0] for line in told] == ["Subnet"]
+    left = of("ec2").describe_subnets(Filters=[{"Name": "tag:managed-by", "Values": ["mlinfra"]}])["Subnets"]
+    assert [item["VpcId"] for item in left] == [other]
+    assert of("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"

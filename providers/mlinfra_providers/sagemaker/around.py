@@ -99,6 +99,11 @@ def tree_uri(environment: Environment, digest: str) -> str:
     return f"{(environment.artifacts or '').rstrip('/')}/trees/{digest.removeprefix('sha256:')}"
 
 
+def key_description(environment: Environment) -> str:
+    """Return what the key of the data says of itself: the state's key, of `mlinfra bootstrap`, has the same tags."""
+    return f"mlinfra: the data, models and logs of {environment.name}"
+
+
 def _key(
     environment: Environment, tags: dict[str, str], opts: pulumi.ResourceOptions
 ) -> tuple[pulumi.Input[str], list[Statement]]:
@@ -108,7 +113,7 @@ def _key(
     alias = key_alias(environment)
     made = aws.kms.Key(
         f"{environment.name}-key",
-        description=f"mlinfra: the data, models and logs of {environment.name}",
+        description=key_description(environment),
         enable_key_rotation=True,
         deletion_window_in_days=30,
         policy=_key_policy(environment),

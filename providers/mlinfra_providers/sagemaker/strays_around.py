@@ -8,13 +8,13 @@ removes only what nothing uses: that is asked of AWS itself (DependencyViolation
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import UTC, datetime
 from typing import Any
 
 from mlinfra.environment import Environment
 from mlinfra.resources import Resources
-from mlinfra_providers.sagemaker.around import budget_name, database_name, key_alias
+from mlinfra_providers.sagemaker.around import budget_name, database_name, key_alias, key_description
 from mlinfra_providers.sagemaker.clients import Clients, asking, explained, gone_is_fine, is_gone
 from mlinfra_providers.sagemaker.storage import bucket_name
 
@@ -56,7 +56,9 @@ class StraysAround:
         if "Bucket" not in kinds and self._environment.bucket is None:
             yield from self._bucket()
         if self._environment.network is None or not self._environment.network.security_groups:
-            yield from self._network(known)
+            named = self._environment.network.vpc if self._environment.network is not None else None
+            ours = {item.id for item in recorded.declared() if item.type.endswith(":Vpc")} | ({named} - {None})
+            yield from self._network(known, ours)
         if self._environment.encryption is None and "Alias" not in kinds:
             yield from self._alias()
         if self._environment.encryption is None and "Key" not in kinds:
@@ -156,7 +158,11 @@ class StraysAround:
                 return
             yield _removed("Bucket", name)
 
-    def _network(self, known: set[str]) -> Iterator[str]:
+    def _network(self, known: set[str], ours: Set[str | None]) -> Iterator[str]:
+        """Remove what is within our network; where none is known, the whole of one that was begun.
+
+        With a network in the state, another one of the same tags is not touched: it may be another repository's.
+        """
         from botocore.exceptions import ClientError
 
         api = self._clients("ec2")
@@ -165,8 +171,9 @@ class StraysAround:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in wanted.items()]
         for kind, operation, listed, key in _NETWORK:
             with explained(f"looking for each {kind} that no state has"):
-                found = [item for item in getattr(api, operation)(Filters=filters)[listed] if item[key] not in known]
-                for item in found:
+                for item in getattr(api, operation)(Filters=filters)[listed]:
+                    if item[key] in known or (ours and item["VpcId"] not in ours):
+                        continue
                     # gateways to S3 are removed whoever uses them: of those AWS tells the age
                     if item.get("State") in ("deleting", "deleted") or item.get("CreationTimestamp", now) < self._since:
                         continue
@@ -197,6 +204,8 @@ class StraysAround:
                     if not self._is_our_key(id_):
                         continue
                     told = api.describe_key(KeyId=id_)["KeyMetadata"]
+                    if told["Description"] != key_description(self._environment):
+                        continue
                     if told["KeyState"] == "Enabled" and told["CreationDate"] >= self._since:
                         api.schedule_key_deletion(KeyId=id_, PendingWindowInDays=KEY_DAYS)
                         yield f"Key {id_} was made by a run that did not record it: AWS deletes it in {KEY_DAYS} days"
