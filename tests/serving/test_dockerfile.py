@@ -9,6 +9,10 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import pytest
+from fsspec.registry import known_implementations  # type: ignore[import-untyped]
+from packaging.requirements import Requirement
+
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "serving" / "Dockerfile"
 
@@ -20,6 +24,10 @@ def instructions() -> list[tuple[str, str]]:
 
 def of(name: str) -> list[str]:
     return [rest for instruction, rest in instructions() if instruction == name]
+
+
+def extra() -> str:
+    return next(rest.partition("=")[2] for rest in of("ARG") if rest.startswith("EXTRA="))
 
 
 def test_every_copied_file_exists_and_is_in_the_context() -> None:
@@ -36,8 +44,14 @@ def test_every_package_of_the_wheel_is_copied() -> None:
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     copied = {word for rest in of("COPY") for word in shlex.split(rest)}
     assert not [package for package in packages if package.split("/")[0] not in copied]
-    extra = next(rest.partition("=")[2] for rest in of("ARG") if rest.startswith("EXTRA="))
-    assert extra in project["project"]["optional-dependencies"]
+    assert extra() in project["project"]["optional-dependencies"]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "abfs"])
+def test_the_store_of_every_cloud_can_be_read_in_a_pod(scheme: str) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    has = {Requirement(text).name for text in project["project"]["optional-dependencies"][extra()]}
+    assert known_implementations[scheme]["class"].split(".")[0] in has
 
 
 def test_libraries_are_those_of_the_lock() -> None:
