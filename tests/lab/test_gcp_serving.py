@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from mlinfra.adapters import ResolvedPart
-from mlinfra.declarations.check import Check, metric
+from mlinfra.artifacts import ArtifactStore
+from mlinfra.declarations.check import Check, js_divergence, metric
 from mlinfra.declarations.compute import Compute
-from mlinfra.declarations.endpoint import Endpoint, Rollout
+from mlinfra.declarations.drift_monitor import DriftMonitor
+from mlinfra.declarations.endpoint import Capture, Endpoint, Rollout
 from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.digests import digest_tree
@@ -31,6 +33,7 @@ from mlinfra_providers.vertex.resources.traffic import TrafficSplit
 from mlinfra_providers.vertex.service import VertexService
 from tests.lab.gcp.emulator import ARTIFACTS, PROJECT, REGION
 from tests.lab.gcp.target import VertexTarget, running
+from tests.lab.released import released
 from tests.lab.target import Fault
 
 pytestmark = pytest.mark.local
@@ -93,7 +96,9 @@ def _endpoint(*gates: Check) -> ResolvedPart:
     job = TrainingJob("flights", code="train.py")
     models = ModelRegistry("flights", trained_by=job)
     rollout = Rollout(gates=gates, label_delay="1m" if gates else None)
-    part = Endpoint("flights", model=models, runtime="sklearn", compute=Compute(), rollout=rollout)
+    part = Endpoint(
+        "flights", model=models, runtime="sklearn", compute=Compute(), rollout=rollout, capture=Capture(percent=100)
+    )
     return ResolvedPart("flights", "me@example.com", "flights", "sha256:0", part)
 
 
@@ -215,6 +220,32 @@ def test_what_is_captured_is_brought_and_joined_with_labels(target: VertexTarget
     nothing = service.samples(part, began - timedelta(days=2), began - timedelta(days=1))
     assert isinstance(nothing, Samples)
     assert nothing.releases["v1"].labelled_of == 0
+
+
+def test_drift_on_demand_is_measured_on_what_was_captured(
+    target: VertexTarget, service: VertexService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = _endpoint().part
+    assert isinstance(endpoint, Endpoint)
+    job = endpoint.model.trained_by
+    monitor = DriftMonitor(
+        "flights", endpoint=endpoint, baseline=job, every="1h", thresholds={"hours": js_divergence() <= 0.2}
+    )
+    part = ResolvedPart("flights", "me@example.com", "flights", "sha256:0", monitor)
+    with pytest.raises(MlinfraError, match="is not in gs://"):
+        service.drift(part, "1h")
+    release = released(ArtifactStore(ARTIFACTS), "flights", endpoint, tmp_path)
+    monkeypatch.setitem(IDS, release.short, "100000003")
+    ModelVersion(HERE).create(version(release.short, _stored(tmp_path, release.short, 2.0)))
+    DeployedModel(HERE).create(deployed(release.short, "3"))
+    service.shift("flights", {release.short: 100}, 2)
+    assert service.drift(part, "1h")["verdict"] == "no data"
+    for number in range(60):
+        # far from what it was trained on
+        asked = {"name": "hours", "datatype": "FP64", "shape": [1], "data": [30.0 + number % 7]}
+        target.ask("prod", "flights", json.dumps({"inputs": [asked]}).encode())
+    result = service.drift(part, "1h")
+    assert (result["verdict"], result["rows"]) == ("drift", 60)
 
 
 def test_what_containers_print_is_brought_by_what_is_deployed(target: VertexTarget, service: VertexService) -> None:

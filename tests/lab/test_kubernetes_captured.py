@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import numpy as np
-import pandas as pd
 import pytest
 from s3fs import S3FileSystem  # type: ignore[import-untyped]
 
@@ -17,13 +15,12 @@ from mlinfra import Capture, DriftMonitor, Endpoint, Rollout, drift, js_divergen
 from mlinfra.adapters import Deployment, ResolvedPart
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
-from mlinfra.releases import Identity, Provenance, Release, Runtime
 from mlinfra.rollout.samples import ReleaseSamples, Samples
 from mlinfra.testing.specimens import MODEL
 from mlinfra_providers.kubernetes.service import KubernetesService
 from mlinfra_providers.remote.shipped import shipped_url
-from mlinfra_serving.drift import build_profile
 from tests.lab.kubernetes.target import ARTIFACTS
+from tests.lab.released import released
 from tests.lab.test_kubernetes_target import ENDPOINT, Platform, cluster, platform, until
 
 __all__ = ["cluster", "platform"]
@@ -49,28 +46,11 @@ def _own_store() -> None:
     S3FileSystem.clear_instance_cache()
 
 
-def released(folder: Path) -> Release:
-    """Put a release into the store: its baseline has the hours of half a day."""
-    hours = np.random.default_rng(7).uniform(0, 12, 2000)
-    (folder / "baseline").mkdir()
-    profile = build_profile(pd.DataFrame({"hours": hours, "prediction": hours * 2}))
-    profile.write(folder / "baseline" / "profile.json")
-    store = ArtifactStore(STORE)
-    identity = Identity(
-        artifact="sha256:" + "1" * 64,
-        runtime=Runtime(name="sklearn", version="1"),
-        spec=DECLARED.spec(),
-        signature={"inputs": [], "outputs": []},
-        baseline=store.put_tree(folder / "baseline"),
-    )
-    provenance = Provenance(created="2026-01-01T00:00:00Z", author="a", run="r")
-    made = Release(stack="stack", endpoint=ENDPOINT, identity=identity, provenance=provenance)
-    store.put_release("stack", made.digest, made.to_json())
-    return made
-
-
 def test_gates_get_quality_and_drift_of_what_pods_captured(platform: Platform, tmp_path: Path) -> None:
-    release, begun = released(tmp_path), datetime.now(UTC) - timedelta(seconds=5)
+    release, begun = (
+        released(ArtifactStore(STORE), "stack", DECLARED, tmp_path),
+        datetime.now(UTC) - timedelta(seconds=5),
+    )
     written = {"name": "prod", "target": "kubernetes", "stacks": ["stack"], "context": "lab", "artifacts": STORE}
     environment = Environment.model_validate(written)
     platform.release(release.short, 2, captured=shipped_url(environment, DECLARED), called="captured")
