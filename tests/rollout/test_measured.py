@@ -48,3 +48,11 @@ def test_the_last_step_is_compared_with_the_earlier_ones() -> None:
     for before_ms, answer in ((20.0, Answer.PASS), (10.0, Answer.FAIL)):
         [result] = measured(_session(before_ms), _part(), LAST_STEP, NOW, record)
         assert (result.answer, result.measured, result.against) == (answer, 30.0, before_ms)
+
+
+def test_a_window_of_less_than_a_second_is_not_asked_about() -> None:
+    """CloudWatch takes whole seconds, and refuses a window that ends when it begins."""
+    record = RolloutRecord(release=NEW, previous=OLD, phase=Phase.STEP, step=0, started=stamp(BEGUN))
+    [result] = measured(_session(20.0), _part(), BEGUN, BEGUN + timedelta(seconds=0.9), record)
+    assert result.answer is Answer.NO_DATA
+    assert "less than a second ago" in result.message

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mlinfra.problems import MlinfraError, Refused
 from mlinfra.resources import Resources
 from mlinfra.rollout.reconcile import Done, Due, Shift, Situation, Stop, Wait, back, due, mirror_of
 from mlinfra.rollout.record import GateResult, Phase, RolloutRecord, moment
-from mlinfra.rollout.samples import NoData
+from mlinfra.rollout.samples import NoData, Samples
 
 if TYPE_CHECKING:
     from mlinfra.operations.progress import Progress
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _MOST_SHIFTS = 20
 """More at one time would be a mistake of ours: an endpoint has at most a hundred steps, with waiting between them."""
+
+_SHORTEST_WINDOW = timedelta(seconds=1)
+"""Clouds take a window in whole seconds, and refuse one whose end is its start:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html"""
 
 Clock = Callable[[], datetime]
 
@@ -154,9 +158,14 @@ def measured(
     from mlinfra.rollout.gates import evaluate
     from mlinfra.rollout.significance import ALPHA, EARLY_ALPHA
 
+    def samples(start: datetime, end: datetime) -> Samples | NoData:
+        if end - start < _SHORTEST_WINDOW:
+            return NoData("it began less than a second ago")
+        return session.service.samples(part, start, end)
+
     return evaluate(
         endpoint.rollout.gates,
-        session.service.samples(part, since, now),
+        samples(since, now),
         part.deployments[0].release.short,
         record.previous if record else None,
         min_samples=endpoint.rollout.min_samples,
@@ -164,7 +173,7 @@ def measured(
         # a step is looked at many times, and what is equal must not fail because of that
         alpha=EARLY_ALPHA if record and record.until and now < moment(record.until) else ALPHA,
         # with everything, there is nothing beside it: compare with what the one before did in the earlier steps
-        before=lambda: session.service.samples(part, moment(record.started), since) if record else NoData("first"),
+        before=lambda: samples(moment(record.started), since) if record else NoData("first"),
     )
 
 
