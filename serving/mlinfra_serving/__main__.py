@@ -10,8 +10,10 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from mlinfra.problems import MlinfraError, Refused
 from mlinfra_serving import settings as settings_module
@@ -50,9 +52,10 @@ def _serve(settings: Settings, started: float) -> int:
     from mlinfra_serving.shipping import Shipping
 
     capture = None
-    if settings.capture_dir is not None:
-        folder, store = settings.capture_dir, settings.capture_store
-        shipping = Shipping(folder, store) if store is not None else None
+    store = settings.capture_store
+    if settings.capture_dir is not None or store is not None:
+        folder = settings.capture_dir or Path(tempfile.mkdtemp(prefix="mlinfra-capture-"))
+        shipping = Shipping(folder, store, moves=settings.capture_dir is None) if store is not None else None
         capture = Capture(folder, settings.release, settings.capture_percent, loaded.signature, shipping)
     model = ServedModel(settings.name, settings.release, loaded, capture)
     model.load()

@@ -25,8 +25,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Settings:
     """The checked settings of one serving process.
 
-    `model` is a local path or a URL; `capture_percent` is 0 to 100 and counts only with a `capture_dir`, as does
-    `capture_store`, a URL to which captured files are copied;
+    `model` is a local path or a URL; `capture_percent` is 0 to 100 and counts only with a `capture_dir` or a
+    `capture_store`, a URL to which captured files are copied, or moved where there is no `capture_dir`;
     `drain_seconds` is how long the process still answers, while it says that it is not ready, after SIGTERM.
     """
 
@@ -62,9 +62,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--host", help="address to listen on (127.0.0.1; in a cloud's mode 0.0.0.0)")
     result.add_argument("--port", help="port to listen on; 0 picks a free one")
     result.add_argument("--mode", help=f"contract to serve by, one of {', '.join(shims.MODES)} (v2)")
-    result.add_argument("--capture-dir", help="folder for captured requests; without it nothing is captured")
+    result.add_argument("--capture-dir", help="folder for captured requests; without it and a store none are")
     result.add_argument("--capture-percent", help="share of requests to capture, 0 to 100 (100)")
-    result.add_argument("--capture-store", help="URL of a store to which captured files are copied, too")
+    result.add_argument("--capture-store", help="URL of a store to which captured files go, too, or alone")
     result.add_argument("--drain-seconds", help="seconds to go on answering after SIGTERM (2)")
     return result
 
@@ -118,10 +118,8 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] | None = None)
             return low
         return result
 
-    if "capture_percent" in given and "capture_dir" not in given:
-        problems.append(Problem("", 0, "--capture-percent", "needs --capture-dir, a folder to write to"))
-    if "capture_store" in given and "capture_dir" not in given:
-        problems.append(Problem("", 0, "--capture-store", "needs --capture-dir, the folder that is copied"))
+    if "capture_percent" in given and given.keys().isdisjoint({"capture_dir", "capture_store"}):
+        problems.append(Problem("", 0, "--capture-percent", "needs --capture-dir or --capture-store, to write to"))
     if "port" not in given:
         problems.append(Problem("", 0, "--port", "is missing", remedy=f"or set {PREFIX}PORT"))
     folder = given.get("capture_dir")

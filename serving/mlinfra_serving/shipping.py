@@ -4,7 +4,7 @@
 
 A thread of its own copies them: neither an answer nor a captured row waits for the store. What cannot be copied is
 tried again every 10 seconds, and once more at the next start, of whatever release: a file that is there already is
-copied once more, and says the same.
+copied once more, and says the same. Where nobody reads the folder, files are moved.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _logger = logging.getLogger("mlinfra.serving.capture")
 class Shipping:
     """Copies the files that `offer` is given. `start` and `close` are called once each."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, *, moves: bool = False) -> None:
         self._folder = folder
+        self._moves = moves
         self._url = url.rstrip("/")
         self._queue: queue.Queue[Path | None] = queue.Queue(_MOST_FILES)
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
@@ -99,6 +100,8 @@ class Shipping:
             self._warn(f"{type(error).__name__}: {error}")
             return False
         self._failing = False
+        if self._moves:
+            path.unlink(missing_ok=True)
         return True
 
     def _connected(self) -> tuple[Any, str]:

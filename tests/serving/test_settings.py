@@ -48,6 +48,18 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         read(["--mode", "vertx"], BASE)
 
 
+def test_a_share_is_captured_to_a_folder_or_to_a_store() -> None:
+    told = BASE | {
+        "MLINFRA_SERVING_PORT": "1",
+        "MLINFRA_SERVING_MODEL_DIR": "/a",
+        "MLINFRA_SERVING_CAPTURE_PERCENT": "5",
+    }
+    with pytest.raises(Problems, match="needs --capture-dir or --capture-store"):
+        read([], told)
+    alone = read(["--capture-store", "s3://bucket/captured"], told)
+    assert (alone.capture_dir, alone.capture_store, alone.capture_percent) == (None, "s3://bucket/captured", 5)
+
+
 def test_the_health_check_asks_the_port_of_the_server() -> None:
     assert healthcheck.port({"MLINFRA_SERVING_MODE": "azureml"}) == "5001"
     assert healthcheck.port({"MLINFRA_SERVING_MODE": "azureml", "MLINFRA_SERVING_PORT": "81"}) == "81"

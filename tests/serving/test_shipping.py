@@ -37,8 +37,8 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.glob("*/*/*.parquet")}
 
 
-def captured(folder: Path, store: Path, *hours: float) -> None:
-    capture = Capture(folder, "r", 100, SIGNATURE, Shipping(folder, store.as_uri()))
+def captured(folder: Path, store: Path, *hours: float, moves: bool = False) -> None:
+    capture = Capture(folder, "r", 100, SIGNATURE, Shipping(folder, store.as_uri(), moves=moves))
     capture.start()
     for hour in hours:
         capture.offer(request(hour), f"id-{hour:g}", [hour], False)
@@ -51,6 +51,12 @@ def test_what_is_captured_is_in_the_store_when_the_server_has_ended(tmp_path: Pa
     assert names(store) == names(folder) != set()
     (name,) = names(store)
     assert (store / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_what_is_moved_stays_nowhere_else(tmp_path: Path) -> None:
+    folder, store = tmp_path / "capture", tmp_path / "store"
+    captured(folder, store, 1, 2, moves=True)
+    assert (len(names(store)), names(folder)) == (1, set())
 
 
 def test_what_a_killed_process_did_not_copy_is_copied_at_the_next_start(tmp_path: Path) -> None:
