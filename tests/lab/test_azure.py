@@ -18,7 +18,6 @@ from mlinfra.problems import MlinfraError, Refused
 from mlinfra.rollout.samples import Samples
 from mlinfra_providers.azureml import clients, samples
 from mlinfra_providers.azureml.clients import Azure, delete_blob, read_blob, write_blob
-from mlinfra_providers.azureml.measuring import measure
 from mlinfra_providers.azureml.places import Place
 from mlinfra_providers.azureml.resources.endpoint import OnlineEndpoint
 from mlinfra_providers.azureml.resources.feature_set import FeaturesetVersion
@@ -329,31 +328,6 @@ def image(emulator: Emulator, azure: Azure) -> str:
     image = f"{BASE}/environments/training/versions/1"
     _put(emulator, image, {"properties": {"image": "lab.azurecr.io/training", "osType": "Linux"}})
     return image
-
-
-def test_drift_on_demand_is_the_schedules_job_for_another_window(emulator: Emulator, azure: Azure, image: str) -> None:
-    reports = Place(ACCOUNT, MODELS, "reports")
-    with pytest.raises(MlinfraError, match="no release to compare with"):
-        measure(azure, "flights", reports, "2h")
-    definition = {
-        "jobType": "Command",
-        "command": 'echo "{\\"window\\": \\"$MLINFRA_DRIFT_WINDOW\\"}" > ${{outputs.reports}}/latest.json; exit 1',
-        "environmentId": image,
-        "environmentVariables": {"MLINFRA_DRIFT_WINDOW": "1h"},
-        "outputs": {"reports": {"jobOutputType": "uri_folder", "uri": f"{URI}/reports"}},
-    }
-    trigger = {"triggerType": "Recurrence", "frequency": "Hour", "interval": 1}
-
-    def schedule(command: str) -> None:
-        action = {"actionType": "CreateJob", "jobDefinition": {**definition, "command": command}}
-        _put(emulator, f"{BASE}/schedules/flights", {"properties": {"trigger": trigger, "action": action}})
-
-    schedule(str(definition["command"]))
-    assert measure(azure, "flights", reports, "2h", wait=lambda _: None) == {"window": "2h"}
-    assert measure(azure, "flights", reports, "3h", wait=lambda _: None) == {"window": "3h"}
-    schedule("exit 2")
-    with pytest.raises(MlinfraError, match="Failed without a result"):
-        measure(azure, "flights", reports, "4h", wait=lambda _: None)
 
 
 def test_labels_are_kept_and_counted(emulator: Emulator, azure: Azure, tmp_path: Path) -> None:

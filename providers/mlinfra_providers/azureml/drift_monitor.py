@@ -1,4 +1,4 @@
-"""DriftMonitor: a schedule that starts a command job of the serving image, with mlinfra's own measures.
+"""DriftMonitor: a schedule that starts a command job of the serving image, on what servers brought to the store.
 
 https://learn.microsoft.com/azure/machine-learning/how-to-schedule-pipeline-job. Azure ML's own monitors lack most of
 the measures (REST models: NumericalDataDriftMetric), and write none that a gate could read.
@@ -7,6 +7,7 @@ the measures (REST models: NumericalDataDriftMetric), and write none that a gate
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pulumi
 from pulumi_azure_native import machinelearningservices as ml
@@ -18,8 +19,8 @@ from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.releases import Release
 from mlinfra_providers.azureml.machines import machine
 from mlinfra_providers.azureml.naming import identity_id, name, options, where
-from mlinfra_providers.azureml.places import Place, datastore, reports, tree
-from mlinfra_providers.azureml.roles import identity, reads_captured
+from mlinfra_providers.azureml.places import Place, captured, datastore, reports, tree
+from mlinfra_providers.azureml.roles import identity
 from mlinfra_providers.azureml.schedules import START, iso, recurrence
 from mlinfra_providers.azureml.training_job import cluster_id, make_cluster
 from mlinfra_providers.azureml.workspace import environment_id
@@ -27,7 +28,6 @@ from mlinfra_providers.tags import tags_of
 
 NEED = Compute(cpus=2, memory_gib=8)
 RUN_SECONDS = 1800
-CAPTURED = "azureml://datastores/workspaceblobstore/paths/modelDataCollector"
 DRIFTED = "mlinfra: drift"
 """What the job writes to its log when a column is over its threshold."""
 
@@ -40,8 +40,8 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     release: Release | None = endpoint["release"]
     found = reports(environment, monitor)
     baselines = [tree(environment, release.identity.baseline)] if release else []
-    owner, granted = identity(part, links, "monitor", reads=baselines, writes=[found])
-    granted.append(reads_captured(part, links, owner))
+    read = [captured(environment, monitor.endpoint), *baselines]
+    _, granted = identity(part, links, "monitor", reads=read, writes=[found])
     cluster = make_cluster(part, links, "monitor", machine(NEED), granted, spot=False)
     if release is None:
         return links.giving(part)
@@ -57,7 +57,7 @@ def _schedule(
     assert isinstance(monitor, DriftMonitor)
     called, found = name(environment.name, monitor), recurrence(monitor.every)
     frequency, interval = found or ("Hour", 1)
-    folder = ml.UriFolderJobInputArgs
+    told = _settings(monitor, links, release)
     return ml.Schedule(
         monitor.name,
         name=called,
@@ -74,23 +74,19 @@ def _schedule(
                     job_type="Command",
                     display_name=called,
                     experiment_name=called,
-                    command=(
-                        "python -m mlinfra_serving.drift.azureml --capture=${{inputs.captured}} "
-                        "--baseline=${{inputs.baseline}} --output=${{outputs.reports}}"
-                    ),
+                    command=_command(part, links, release, told),
                     compute_id=cluster_id(environment, monitor, "monitor"),
                     environment_id=environment_id(environment, "serving"),
-                    environment_variables=_settings(monitor, links, release),
+                    environment_variables={_variable(key): value for key, value in told.items()},
                     identity=ml.ManagedIdentityArgs(
                         identity_type="Managed", resource_id=identity_id(environment, monitor, "monitor")
                     ),
                     inputs={
-                        "captured": folder(job_input_type="uri_folder", uri=CAPTURED, mode="ReadOnlyMount"),
-                        "baseline": folder(
+                        "store": ml.UriFolderJobInputArgs(
                             job_input_type="uri_folder",
-                            uri=datastore(environment, tree(environment, release.identity.baseline)),
+                            uri=datastore(environment, Place(written.account, written.container, "")),
                             mode="ReadOnlyMount",
-                        ),
+                        )
                     },
                     outputs={
                         "reports": ml.UriFolderJobOutputArgs(
@@ -110,15 +106,32 @@ def _schedule(
 
 
 def _settings(monitor: DriftMonitor, links: Links, release: Release) -> dict[str, str]:
+    thresholds = {column: check.spec() for column, check in monitor.thresholds.items()}
     return {
-        "MLINFRA_DRIFT_RELEASE": release.short,
-        "MLINFRA_DRIFT_ENDPOINT": links.of(monitor.endpoint)["name"],
-        "MLINFRA_DRIFT_WINDOW": monitor.every,
-        "MLINFRA_DRIFT_ON_DRIFT": monitor.on_drift,
-        "MLINFRA_DRIFT_THRESHOLDS": json.dumps(
-            {column: check.spec() for column, check in sorted(monitor.thresholds.items())}, sort_keys=True
-        ),
+        "release": release.short,
+        "endpoint": links.of(monitor.endpoint)["name"],
+        "window": monitor.every,
+        # the alarm on a failed run posts to the webhook
+        "on-drift": monitor.on_drift.replace("webhook", "log"),
+        "thresholds": json.dumps(thresholds, sort_keys=True),
     }
+
+
+def _command(part: ResolvedPart, links: Links, release: Release, told: Mapping[str, str]) -> str:
+    """Return the command. The store is mounted whole: the captured folder is not there before the first request."""
+    monitor, environment = part.part, links.environment
+    assert isinstance(monitor, DriftMonitor)
+    options = {
+        "baseline": f"${{{{inputs.store}}}}/{tree(environment, release.identity.baseline).path}",
+        "capture": f"${{{{inputs.store}}}}/{captured(environment, monitor.endpoint).path}",
+        "output": "${{outputs.reports}}",
+        **{key: f'"${_variable(key)}"' for key in told},
+    }
+    return " ".join(["python -m mlinfra_serving.drift.scheduled", *(f"--{key}={it}" for key, it in options.items())])
+
+
+def _variable(option: str) -> str:
+    return f"MLINFRA_DRIFT_{option.upper().replace('-', '_')}"
 
 
 def _alarm(part: ResolvedPart, links: Links) -> None:

@@ -3,6 +3,10 @@
 The server brings the release's tree from the store of models itself, under the endpoint's identity, and checks its
 digest before it loads anything: a registry of Azure would be another copy. The version in the workspace's registry
 says what is deployed. https://learn.microsoft.com/azure/machine-learning/how-to-deploy-custom-container
+
+What is asked and answered is captured twice. The server brings it to the store of models, where gates and drift
+monitors read it. Azure ML's own collector keeps the record that rules ask for in production, in the environment's
+private account, under its key and for a year; CI reaches no private account, and could not judge by it.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from pulumi_azure_native import managedidentity
 
 from mlinfra.adapters import Deployment, Links, ResolvedPart
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.part import Part
 from mlinfra.digests import digest_json, short
 from mlinfra_providers.azureml import watching
 from mlinfra_providers.azureml.machines import machine
@@ -29,16 +34,17 @@ from mlinfra_providers.azureml.naming import (
     workspace_id,
     workspace_name,
 )
-from mlinfra_providers.azureml.places import abfs, datastore, tree
+from mlinfra_providers.azureml.places import abfs, captured, datastore, tree
 from mlinfra_providers.azureml.roles import identity
 from mlinfra_providers.azureml.scaling import autoscale
 from mlinfra_providers.azureml.traffic import register_traffic
 from mlinfra_providers.azureml.workspace import environment_id
 from mlinfra_providers.plugin_resource import PluginResource
+from mlinfra_providers.remote.shipped import shipped_url
 from mlinfra_providers.tags import tags_of
 
 COLLECTED = ("request", "response", "model_inputs", "model_outputs")
-"""Azure ML writes the first two of any container; its own monitors look for the others."""
+"""Azure ML writes the first two of any container; its own monitors, and rules, look for the others."""
 _DIGITS = 6
 
 
@@ -49,7 +55,8 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     environment = links.environment
     called = endpoint_name(environment, physical_name(endpoint))
     artifacts = [tree(environment, item.release.identity.artifact) for item in part.deployments]
-    owner, granted = identity(part, links, "endpoint", reads=artifacts)
+    written = [captured(environment, endpoint)] if any(_percent(item.part) for item in part.deployments) else []
+    owner, granted = identity(part, links, "endpoint", reads=artifacts, writes=written)
     made = PluginResource(
         "mlinfra:azureml:OnlineEndpoint",
         endpoint.name,
@@ -134,6 +141,7 @@ def _deploy(
                 "MLINFRA_SERVING_MODEL_DIR": abfs(tree(environment, release.identity.artifact)),
                 "MLINFRA_SERVING_MODEL_DIGEST": release.identity.artifact,
                 "MLINFRA_SERVING_RELEASE": release.short,
+                **_shipped(part, served, links),
             },
             instance_type=instance,
             app_insights_enabled=True,
@@ -159,11 +167,27 @@ def _deploy(
     return deployed, made
 
 
+def _percent(served: Part) -> float:
+    """Return the share of requests that is captured."""
+    assert isinstance(served, Endpoint)
+    return served.capture.percent if served.capture is not None else 0
+
+
+def _shipped(part: ResolvedPart, served: Endpoint, links: Links) -> dict[str, str]:
+    """Return what lets the server bring what it captures to the store of models, from no folder that it must find."""
+    assert isinstance(part.part, Endpoint)
+    if not (percent := _percent(served)):
+        return {}
+    return {
+        "MLINFRA_SERVING_CAPTURE_PERCENT": f"{percent:g}",
+        "MLINFRA_SERVING_CAPTURE_STORE": shipped_url(links.environment, part.part),
+    }
+
+
 def _collected(served: Endpoint) -> ml.DataCollectorArgs | None:
     """Return what is kept of requests and answers: a share of them, in a file for each hour."""
-    if served.capture is None or served.capture.percent == 0:
+    if not (rate := _percent(served) / 100):
         return None
-    rate = served.capture.percent / 100
     return ml.DataCollectorArgs(
         collections={kind: ml.CollectionArgs(data_collection_mode="Enabled", sampling_rate=rate) for kind in COLLECTED},
         rolling_rate="Hour",

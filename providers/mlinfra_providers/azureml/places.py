@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
 from mlinfra_providers.azureml.naming import ACCOUNT_LIMIT, group_id, physical_name, place_digits
+from mlinfra_providers.remote.shipped import shipped_url
 from mlinfra_providers.short_names import short_name
 
 CONTAINER = "mlinfra"
@@ -38,10 +40,12 @@ class Place:
 
 def artifacts(environment: Environment) -> Place:
     """Return where the store of models is; `refuse_place` has read the URL."""
-    found = ARTIFACTS.fullmatch(environment.artifacts or "")
-    assert found is not None
-    container, account, path = found.groups()
-    return Place(account, container, (path or "").strip("/"))
+    return _place(environment.artifacts or "")
+
+
+def captured(environment: Environment, endpoint: Endpoint) -> Place:
+    """Return where the servers of an endpoint bring what they capture: into the store of models, where CI reaches."""
+    return _place(shipped_url(environment, endpoint))
 
 
 def records(environment: Environment, *steps: str) -> Place:
@@ -104,3 +108,10 @@ def datastores(environment: Environment) -> dict[str, Place]:
         _MODELS: Place(models.account, models.container, ""),
         _DATA: Place(account_name(environment), CONTAINER, ""),
     }
+
+
+def _place(url: str) -> Place:
+    found = ARTIFACTS.fullmatch(url)
+    assert found is not None
+    container, account, path = found.groups()
+    return Place(account, container, (path or "").strip("/"))

@@ -15,7 +15,7 @@ from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.digests import digest_json, short
 from mlinfra.environment import Environment
 from mlinfra_providers.azureml.naming import group_id, name, options, role_assignment_name
-from mlinfra_providers.azureml.places import Place, account_id, account_name
+from mlinfra_providers.azureml.places import Place, account_id
 from mlinfra_providers.tags import tags_of
 
 BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
@@ -79,22 +79,6 @@ def grant(
         condition=condition,
         condition_version="2.0" if condition else None,
         opts=opts,
-    )
-
-
-def reads_captured(
-    part: ResolvedPart, links: Links, owner: managedidentity.UserAssignedIdentity
-) -> authorization.RoleAssignment:
-    """Let an identity read what was captured: a folder of the workspace's default container, which Azure ML names."""
-    captured = Place(account_name(links.environment), "", "modelDataCollector")
-    return grant(
-        links.environment,
-        f"{part.part.name}-monitor-captured",
-        owner,
-        BLOB_READER,
-        account_id(links.environment, captured.account),
-        options(links, depends_on=[owner, *links.around.made]),
-        condition=_below(captured, _READ),
     )
 
 

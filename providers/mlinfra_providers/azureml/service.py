@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
@@ -16,12 +17,14 @@ from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.azureml import samples
 from mlinfra_providers.azureml.clients import Azure
-from mlinfra_providers.azureml.measuring import measure
-from mlinfra_providers.azureml.naming import endpoint_name, name, physical_name, workspace_name
-from mlinfra_providers.azureml.places import abfs, given, records, reports, runs
+from mlinfra_providers.azureml.naming import endpoint_name, physical_name, workspace_name
+from mlinfra_providers.azureml.places import abfs, given, records, runs
 from mlinfra_providers.azureml.split import InForce, Split, newest, release_of
 from mlinfra_providers.azureml.traffic import traffic_record
+from mlinfra_providers.remote import watching
+from mlinfra_providers.remote.labels import Labels
 from mlinfra_providers.remote.logs import of_runs
+from mlinfra_providers.remote.shipped import Shipped
 
 _DIGEST = "MLINFRA_SERVING_MODEL_DIGEST"
 
@@ -73,19 +76,20 @@ class AzureMLService:
         return self.observe(endpoint)
 
     def samples(self, part: ResolvedPart, since: datetime, until: datetime) -> Samples | NoData:
-        """Return what Azure Monitor has of what is deployed, in a window."""
+        """Return what Azure Monitor has of what is deployed, in a window, and what captured requests tell."""
         endpoint = physical_name(part.part)
         now = self._split(endpoint).observe()
         if now is None or not now.deployments:
             return NoData("nothing is deployed yet")
-        called = endpoint_name(self._environment, endpoint)
-        return samples.samples(self._azure, called, newest(now.deployments), since, until)
+        environment = self._environment
+        called = endpoint_name(environment, endpoint)
+        found = samples.samples(self._azure, called, newest(now.deployments), since, until)
+        labels = self._labels(endpoint)
+        return watching.measured(found, environment, self._repository, part, Shipped(environment), labels)
 
     def add_labels(self, endpoint: str, labels: Mapping[str, float]) -> int:
         """Keep labels beside the models; return how many requests had none before."""
-        from mlinfra_providers.remote.labels import Labels
-
-        return Labels(abfs(records(self._environment, "labels", endpoint))).add(labels)
+        return self._labels(endpoint).add(labels)
 
     def restore(self, recorded: Resources) -> Sequence[str]:
         """Bring nothing back: no reboot ends what Azure ML runs."""
@@ -121,9 +125,14 @@ class AzureMLService:
         return of_runs(self._repository, self._environment.name, physical_name(part.part))
 
     def drift(self, part: ResolvedPart, window: str) -> Mapping[str, Any]:
-        """Run the schedule's job once, on another window."""
-        environment = self._environment
-        return measure(self._azure, name(environment.name, part.part), reports(environment, part.part), window)
+        """Measure a monitor's window here, on what the servers captured."""
+        monitor, environment = part.part, self._environment
+        assert isinstance(monitor, DriftMonitor)
+        serving = self.observe(physical_name(monitor.endpoint))
+        return watching.drift(environment, self._repository, part, window, Shipped(environment), serving)
+
+    def _labels(self, endpoint: str) -> Labels:
+        return Labels(abfs(records(self._environment, "labels", endpoint)))
 
     def _split(self, endpoint: str) -> Split:
         environment = self._environment

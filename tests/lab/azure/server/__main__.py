@@ -57,7 +57,7 @@ class Cloud:
             VAULTS: self.vaults,
         }
         self.manager = ResourceManager(Things(self.clock), self.fleet, rules, url)
-        self.scoring = Scoring(self.manager, self.metrics, self.blobs)
+        self.scoring = Scoring(self.manager, self.metrics)
         furnish(self.manager, self.blobs)
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], content: bytes) -> Answer | None:

@@ -70,13 +70,6 @@ class Blobs:
             self.make(account, container)
             self._containers[f"{account}/{container}"][path] = Blob(content)
 
-    def append(self, account: str, container: str, path: str, content: bytes) -> None:
-        """Write to the end of a blob."""
-        with self._lock:
-            self.make(account, container)
-            blobs = self._containers[f"{account}/{container}"]
-            blobs[path] = Blob((blobs[path].content if path in blobs else b"") + content)
-
     def below(self, account: str, container: str, prefix: str) -> list[tuple[str, bytes]]:
         """Return what is under a prefix: paths below it, and contents."""
         start = f"{prefix.rstrip('/')}/" if prefix else ""

@@ -1,24 +1,19 @@
-"""The scoring address of endpoints: requests are split by traffic, copied to the mirror, counted, and collected.
+"""The scoring address of endpoints: requests are split by traffic, copied to the mirror, and counted.
 
 https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints: the header
 azureml-model-deployment names the deployment that is meant, traffic or not; the answer has it, too. Codes of answers:
-how-to-troubleshoot-online-endpoints#http-status-codes (a container that fails is 424). What is collected:
-how-to-collect-production-data.
+how-to-troubleshoot-online-endpoints#http-status-codes (a container that fails is 424).
 """
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 import httpx
 
-from tests.lab.azure.server.blobs import Blobs
 from tests.lab.azure.server.metrics import Measured, Metrics
 from tests.lab.azure.server.resource_manager import Answer, ResourceManager
 from tests.lab.azure.server.things import Thing
@@ -30,10 +25,9 @@ _OWN = ("host", "content-length", "connection", "authorization", CHOICE)
 class Scoring:
     """All scoring addresses of the region, by the name of the endpoint."""
 
-    def __init__(self, manager: ResourceManager, metrics: Metrics, blobs: Blobs) -> None:
+    def __init__(self, manager: ResourceManager, metrics: Metrics) -> None:
         self._manager = manager
         self._metrics = metrics
-        self._blobs = blobs
         self._lock = threading.Lock()
         self._turns: dict[str, dict[str, float]] = {}
 
@@ -93,50 +87,5 @@ class Scoring:
             own["ms-azureml-model-error-statuscode"] = str(status)
             shown = 424 if server is not None else 503
         self._metrics.keep(endpoint.id, Measured(time.time(), name, shown, status, 1000 * seconds))
-        self._collect(endpoint, name, body, content)
         kept = {**own, CHOICE: name, "Content-Type": told.get("content-type", "application/json")}
         return Answer(shown, content, kept)
-
-    def _collect(self, endpoint: Thing, name: str, body: bytes, answer: bytes) -> None:
-        """Write what a deployment collects, where Azure ML does: one blob an hour.
-
-        `azureml-blobstore-<workspace>/modelDataCollector/<endpoint>/<deployment>/<collection>/yyyy/MM/dd/HH/<name>.jsonl`
-        """
-        with self._manager.lock:
-            deployment = self._manager.things.find(f"{endpoint.id}/deployments/{name}")
-            workspace = self._manager.things.find(endpoint.id.rpartition("/onlineEndpoints/")[0])
-        if deployment is None or workspace is None:
-            return
-        collector = deployment.properties.get("dataCollector") or {}
-        collections = collector.get("collections") or {}
-        storage = workspace.properties.get("storageAccount") or workspace.body.get("storageAccount") or ""
-        moment, id_ = datetime.now(UTC), str(uuid.uuid4())
-        drawn = random.random()
-        for kind, data in (("request", body), ("response", answer)):
-            chosen = collections.get(kind) or {}
-            if chosen.get("dataCollectionMode") != "Enabled" or drawn >= float(chosen.get("samplingRate", 1.0)):
-                continue
-            line = {
-                "specversion": "1.0",
-                "id": str(uuid.uuid4()),
-                "source": f"{endpoint.id}/deployments/{name}",
-                "type": f"azureml.inference.{kind}",
-                "datacontenttype": "application/json",
-                "time": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "correlationid": id_,
-                "xrequestid": id_,
-                "modelversion": "default",
-                "collectdatatype": "json",
-                "contentrange": f"bytes 0-{len(data) - 1}/{len(data)}",
-                "data": _data(data),
-            }
-            path = f"modelDataCollector/{endpoint.name}/{name}/{kind}/{moment:%Y/%m/%d/%H}/lab.jsonl"
-            container = f"azureml-blobstore-{workspace.told.get('workspaceId', 'lab')}"
-            self._blobs.append(storage.rpartition("/")[2], container, path, json.dumps(line).encode() + b"\n")
-
-
-def _data(content: bytes) -> object:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode(errors="replace")
