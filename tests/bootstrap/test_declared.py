@@ -135,6 +135,9 @@ def test_azure_has_no_keys_that_are_nobodys(declared: Declared) -> None:
     (account,) = _of(resources, "StorageAccount")
     assert account.inputs["allowSharedKeyAccess"] is False
     assert account.inputs["allowBlobPublicAccess"] is False
+    (policy,) = _of(resources, "ManagementPolicy")
+    for rule in policy.inputs["policy"]["rules"]:
+        assert rule["definition"]["filters"]["prefixMatch"] == ["models/mlinfra/captured/"], "no model is deleted"
     assert _of(resources, "Registry")[0].inputs["adminUserEnabled"] is False
     (role,) = _of(resources, "RoleDefinition")
     assert not [action for action in role.inputs["permissions"][0]["actions"] if "*" in action]

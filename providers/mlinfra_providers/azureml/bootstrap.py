@@ -44,6 +44,13 @@ def models_of(environment: Environment) -> tuple[str, str] | None:
     return (found[2], found[1]) if found else None
 
 
+def _captured(environment: Environment, account: str) -> str | None:
+    """Return below what servers of all environments of an artifact store bring what they capture, in this account."""
+    if (found := MODELS_URL.fullmatch(environment.artifacts or "")) is None or found[2] != account:
+        return None
+    return "/".join(filter(None, (found[1], (found[3] or "").strip("/"), "captured/")))
+
+
 def key_of(environment: Environment) -> tuple[str, str] | None:
     """Return vault and key of the secrets provider; None for another one."""
     found = _VAULT.fullmatch(environment.secrets_provider or "")
@@ -179,7 +186,11 @@ class AzureFoundation:
         named = {thing.key: thing for thing in self.things if thing.key in keys}
         made = Made(environment, provider, tags_of(environment))
         first: list[pulumi.Resource] = [made.group()] if GROUP in named else []
-        accounts = [made.account(thing, first) for key, thing in named.items() if key.startswith(ACCOUNT)]
+        accounts = [
+            made.account(thing, first, _captured(environment, thing.name))
+            for key, thing in named.items()
+            if key.startswith(ACCOUNT)
+        ]
         granted = [made.container(named[key], [*first, *accounts]) for key in (STATE, ARTIFACTS) if key in named]
         granted += [made.key(named[KEY], first)] if KEY in named else []
         for key, thing in named.items():

@@ -22,6 +22,7 @@ from mlinfra.foundation import CI_PLAN, KEY, SourceHost, Thing
 from mlinfra_providers.azureml import permissions
 from mlinfra_providers.azureml.naming import group_id, role_assignment_name
 from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, BLOB_READER
+from mlinfra_providers.azureml.storage import forgetting
 
 AUDIENCE = "api://AzureADTokenExchange"
 CRYPTO_USER = "12338af0-0e69-4776-bea7-57ae8d297424"
@@ -49,8 +50,11 @@ class Made:
             opts=Footing("group").options(self._provider),
         )
 
-    def account(self, thing: Thing, first: list[pulumi.Resource]) -> pulumi.Resource:
-        """A storage account that CI reaches by identities alone: versioned, encrypted twice, never public."""
+    def account(self, thing: Thing, first: list[pulumi.Resource], captured: str | None) -> pulumi.Resource:
+        """A storage account that CI reaches by identities alone: versioned, encrypted twice, never public.
+
+        What servers capture below `captured`, a container and a path, is deleted after a year.
+        """
         opts = Footing(thing.key).options(self._provider, first)
         made = storage.StorageAccount(
             thing.key,
@@ -84,6 +88,15 @@ class Made:
             container_delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_DAYS),
             opts=opts,
         )
+        if captured is not None:
+            storage.ManagementPolicy(
+                thing.key,
+                account_name=made.name,
+                resource_group_name=self._group,
+                management_policy_name="default",
+                policy=forgetting(captured, captured),
+                opts=opts,
+            )
         return made
 
     def container(self, thing: Thing, first: list[pulumi.Resource]) -> pulumi.Resource:

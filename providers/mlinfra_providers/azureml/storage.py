@@ -1,7 +1,9 @@
 """Where things lie: the store of models, which CI reaches, and the environment's own storage account, which is private.
 
-Captured requests lie in the workspace's default container: `azureml-blobstore-<workspace>/modelDataCollector`
-(https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data).
+Azure ML's own record of requests lies in the workspace's default container,
+`azureml-blobstore-<workspace>/modelDataCollector`
+(https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data); what servers capture for gates and
+drift monitors lies in the store of models.
 """
 
 from __future__ import annotations
@@ -77,41 +79,48 @@ def tidy_up(
 ) -> None:
     """Register what deletes captured requests after a year, and old versions; `number` is the workspace's own."""
     captured = pulumi.Output.concat("azureml-blobstore-", number, "/modelDataCollector")
-    rule, kinds = storage.ManagementPolicyRuleArgs, ["blockBlob", "appendBlob"]
     storage.ManagementPolicy(
         f"{environment.name}-data",
         account_name=account.name,
         resource_group_name=environment.resource_group or "",
         management_policy_name="default",
-        policy=storage.ManagementPolicySchemaArgs(
-            rules=[
-                rule(
-                    name="captured",
-                    type="Lifecycle",
-                    enabled=True,
-                    definition=storage.ManagementPolicyDefinitionArgs(
-                        actions=storage.ManagementPolicyActionArgs(
-                            base_blob=storage.ManagementPolicyBaseBlobArgs(
-                                delete=storage.DateAfterModificationArgs(days_after_modification_greater_than=KEPT_DAYS)
-                            )
-                        ),
-                        filters=storage.ManagementPolicyFilterArgs(blob_types=kinds, prefix_match=[captured]),
-                    ),
-                ),
-                rule(
-                    name="versions",
-                    type="Lifecycle",
-                    enabled=True,
-                    definition=storage.ManagementPolicyDefinitionArgs(
-                        actions=storage.ManagementPolicyActionArgs(
-                            version=storage.ManagementPolicyVersionArgs(
-                                delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=OLD_VERSIONS_DAYS)
-                            )
-                        ),
-                        filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"]),
-                    ),
-                ),
-            ]
-        ),
+        policy=forgetting(captured),
         opts=opts,
+    )
+
+
+def forgetting(captured: pulumi.Input[str], versions: str | None = None) -> storage.ManagementPolicySchemaArgs:
+    """Return what deletes captured requests after a year, and old versions, of everything or of what is below."""
+    rule, kinds = storage.ManagementPolicyRuleArgs, ["blockBlob", "appendBlob"]
+    return storage.ManagementPolicySchemaArgs(
+        rules=[
+            rule(
+                name="captured",
+                type="Lifecycle",
+                enabled=True,
+                definition=storage.ManagementPolicyDefinitionArgs(
+                    actions=storage.ManagementPolicyActionArgs(
+                        base_blob=storage.ManagementPolicyBaseBlobArgs(
+                            delete=storage.DateAfterModificationArgs(days_after_modification_greater_than=KEPT_DAYS)
+                        )
+                    ),
+                    filters=storage.ManagementPolicyFilterArgs(blob_types=kinds, prefix_match=[captured]),
+                ),
+            ),
+            rule(
+                name="versions",
+                type="Lifecycle",
+                enabled=True,
+                definition=storage.ManagementPolicyDefinitionArgs(
+                    actions=storage.ManagementPolicyActionArgs(
+                        version=storage.ManagementPolicyVersionArgs(
+                            delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=OLD_VERSIONS_DAYS)
+                        )
+                    ),
+                    filters=storage.ManagementPolicyFilterArgs(
+                        blob_types=["blockBlob"], prefix_match=[versions] if versions else None
+                    ),
+                ),
+            ),
+        ]
     )
