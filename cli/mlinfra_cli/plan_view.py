@@ -59,6 +59,8 @@ def show_plan(plan: Plan, *, details: bool) -> None:
     for item in plan.unused_permissions:
         line = f"destroy_data: nothing of {item.resource} would be destroyed: remove the line"
         render.show(text((line, "attention")))
+    for line in plan.not_yet:
+        render.show(text((f"not carried out on {environment.target}: ", "attention"), line))
     render.show(*_endpoints(plan), *_cost(plan), *_policies(plan), text(), _totals(plan))
 
 

@@ -207,3 +207,17 @@ def test_what_a_stack_prints_does_not_spoil_the_json(repository: Path, run: Run)
     result = run("plan", "dev", "--json")
     assert json.loads(result.stdout)["environment"] == "dev"
     assert result.stderr == "hello\n"
+
+
+def test_what_a_target_does_not_carry_out_whole_is_said(repository: Path, run: Run) -> None:
+    example = Path(__file__).parents[2] / "environments" / "examples" / "azureml.yaml"
+    text = example.read_text().replace("[flight_delay, diabetes_progression]", "[diabetes]")
+    (repository / "environments" / "prod.yaml").write_text(text.partition("policies:")[0])
+    told = "endpoints.diabetes: rollout.shadow: copies of more than half of the requests are not made"
+    assert told not in run("plan", "prod").stdout
+    change(repository, 'runtime="sklearn"', 'runtime="sklearn", rollout=Rollout(shadow="5m")')
+    change(repository, "    ModelRegistry,\n", "    ModelRegistry,\n    Rollout,\n")
+    assert f"not carried out on azureml: {told}: Azure ML copies no more" in " ".join(
+        run("plan", "prod").stdout.split()
+    )
+    assert json.loads(run("plan", "prod", "--json").stdout)["not_yet"] == [f"{told}: Azure ML copies no more"]

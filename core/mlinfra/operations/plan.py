@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mlinfra.declarations.part import Part
 from mlinfra.diff import Change, ResourceChange, difference
 from mlinfra.engine_plan import changes_of
 from mlinfra.environment import Destruction
@@ -63,6 +64,17 @@ class Plan:
         return [item for item in self.session.environment.destroy_data if item.resource not in named]
 
     @property
+    def not_yet(self) -> list[str]:
+        """What is declared and the target does not carry out, or not whole, with what happens instead."""
+        entries = [(*entry.partition("="), note) for entry, note in self.session.adapter.not_yet.items()]
+        return [
+            f"{part.key}: {field.partition('.')[2]}: {f'{share} {note}'.strip()}"
+            for part in self.session.resolved.parts
+            for field, _, share, note in entries
+            if _declares(part.part, field)
+        ]
+
+    @property
     def refused(self) -> bool:
         """Whether an `up` would refuse it: data would be destroyed, or a mandatory rule is broken."""
         return bool(self.forbidden) or (self.review is not None and self.review.checked.refused)
@@ -96,6 +108,7 @@ class Plan:
             "state_unread": self.unread,
             "expected": self.duration.to_json(),
             "unused_destroy_data": [item.resource for item in self.unused_permissions],
+            "not_yet": self.not_yet,
             **(self.review.to_json() if self.review else {}),
             "problems": [],
         }
@@ -122,6 +135,14 @@ def plan(repository: Repository, name: str, *, engine: bool = False, say: Callab
     if engine:
         made = _previewed(made, say or (lambda _: None))
     return replace(made, review=review(made.session, made.resources, made.state))
+
+
+def _declares(part: Part, field: str) -> bool:
+    kind, *path = field.split(".")
+    value: Any = part.spec() if type(part).__name__ == kind else None
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value is not None
 
 
 def _previewed(made: Plan, say: Callable[[str], None]) -> Plan:

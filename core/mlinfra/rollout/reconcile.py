@@ -220,7 +220,7 @@ def _begun(it: Situation, wanted: str) -> Due:
     )
     if it.declared.shadow:
         mirrored = _watched(it, record.model_copy(update={"phase": Phase.SHADOW}), seconds(it.declared.shadow))
-        return Shift({previous: ALL}, mirrored, f"{wanted} gets copies of all requests", {wanted: ALL})
+        return Shift({previous: ALL}, mirrored, f"{wanted} gets copies of requests", {wanted: ALL})
     return _step(it, record, 0)
 
 

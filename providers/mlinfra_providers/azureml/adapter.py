@@ -42,8 +42,7 @@ class AzureML(AdapterByFile):
     not_yet: Mapping[str, str] = {
         "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
         "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",
-        "Endpoint.rollout.label_delay": "labels are kept, not yet joined with requests: a gate of quality has no data",
-        "Endpoint.rollout.shadow": "gets copies of half of the requests: Azure ML copies no more",
+        "Endpoint.rollout.shadow=copies of more than half of the requests": "are not made: Azure ML copies no more",
     }
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {
