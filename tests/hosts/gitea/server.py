@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.free_port import free_port
 
 PASSWORD = "not-a-secret-1"
 START_SECONDS = 60.0
@@ -83,17 +84,11 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("GITEA_", "GIT_", "FORGEJO_"))}
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def running(home: Path) -> Iterator[Server]:
     """Start the Gitea of `home` in a new folder; stop it and remove the folder at the end."""
     work = Path(tempfile.mkdtemp(prefix="mlinfra-gitea-"))
-    port = _free_port()
+    port = free_port()
     settings = work / "app.ini"
     settings.write_text(_SETTINGS.format(work=work, port=port, assets=home))
     server = Server(f"http://127.0.0.1:{port}", home / "gitea", settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 import boto3
 import httpx
 from botocore.config import Config
+
+from tests.free_port import free_port
 
 ROOT = Path(__file__).parents[3]
 REGION = "eu-west-1"
@@ -98,16 +99,10 @@ class Emulator:
         raise AssertionError(f"endpoint {endpoint} does not settle")
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def running(port: int | None = None) -> Iterator[Emulator]:
     """Start one and end it at the end."""
-    port = port or _free_port()
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tests.lab.aws.server", str(port)],
         cwd=ROOT,

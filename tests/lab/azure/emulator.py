@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.free_port import free_port
 from tests.lab.azure.server.account import (
     ACCOUNT,
     ADDRESS,
@@ -109,16 +109,10 @@ def _excepted(kind: str) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @contextmanager
 def running(port: int | None = None) -> Iterator[Emulator]:
     """Start one and end it at the end."""
-    port = port or _free_port()
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tests.lab.azure.server", str(port)],
         cwd=ROOT,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.free_port import free_port
 
 ROOT = Path(__file__).parents[3]
 PROJECT, REGION = "lab-project", "us-central1"
@@ -84,7 +85,7 @@ class Emulator:
 @contextmanager
 def running(port: int | None = None) -> Iterator[Emulator]:
     """Start one and end it at the end."""
-    port = port or _free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="mlinfra-lab-gcp-") as scratch:
         credentials = Path(scratch) / "account.json"
@@ -112,12 +113,6 @@ def running(port: int | None = None) -> Iterator[Emulator]:
             process.terminate()
             process.wait(60)
             client.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _account(url: str) -> dict[str, str]:

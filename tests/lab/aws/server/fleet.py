@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.free_port import free_port
 
 Parameters = dict[str, Any]
 Objects = Callable[[str], list[tuple[str, bytes]]]
@@ -44,9 +45,7 @@ class Server:
                 with tarfile.open(path) as archive:
                     archive.extractall(self._folder / "model", filter="data")
                 path.unlink()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         own = {"SM_MODEL_DIR": str(self._folder / "model"), "SAGEMAKER_BIND_TO_PORT": str(port)}
         with (self._folder / "log").open("wb") as log:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+
+from tests.free_port import free_port
 
 ALIVE_SECONDS = 60.0
 _SAID = 700
@@ -32,9 +33,7 @@ class Server:
         self.url = ""
         if "MLINFRA_SERVING_MODE" not in environment:
             return
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLINFRA_")}
         told = {name: value for name, value in environment.items() if name != "AZURE_CLIENT_ID"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+
+from tests.free_port import free_port
 
 ANSWER_SECONDS = 60.0
 _DIES_SECONDS = 10
@@ -27,9 +28,7 @@ class Server:
     def __init__(self, variables: Mapping[str, str], *, health: str, predict: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="mlinfra-lab-model-"))
         self._health, self._predict = health, predict
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        port = free_port()
         self._url = f"http://127.0.0.1:{port}"
         self._client = httpx.Client(timeout=ANSWER_SECONDS, trust_env=False)
         own = {"AIP_HTTP_PORT": str(port), "AIP_HEALTH_ROUTE": health, "AIP_PREDICT_ROUTE": predict}

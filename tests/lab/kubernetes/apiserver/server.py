@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.free_port import free_port
 from tests.lab.kubernetes.client import Answered, Cluster
 
 TOKEN = "a-token-of-the-lab"
@@ -61,17 +61,6 @@ class Server:
             cluster.wait_for(f"/apis/{group}", f"{plural}.{group}", START_SECONDS)
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [int(item.getsockname()[1]) for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
-
-
 def _key(path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     path.write_bytes(
@@ -83,7 +72,7 @@ def _key(path: Path) -> None:
 def running(binaries: Path) -> Iterator[Server]:
     """Start etcd and the server in a new folder; stop them and remove the folder at the end."""
     work = Path(tempfile.mkdtemp(prefix="mlinfra-lab-"))
-    clients, peers, port = _free_ports(3)
+    clients, peers, port = free_port(), free_port(), free_port()
     store, peer = f"http://127.0.0.1:{clients}", f"http://127.0.0.1:{peers}"
     _key(work / "accounts.pem")
     (work / "tokens.csv").write_text(f'{TOKEN},lab,lab,"system:masters"\n')
