@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 
 from mlinfra.environment import Environment
-from mlinfra_providers.azureml.places import artifacts
 from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, BLOB_READER
 from mlinfra_serving.drift import build_profile
 from tests.reference import Reference
@@ -70,28 +69,26 @@ def job(reference: Reference, example: Environment, tmp_path: Path) -> Job:
     """Run the schedule's command as Azure ML does, after some requests; the model was trained on winds of up to 10."""
     (schedule,) = _inputs(reference, f"{ML}:Schedule", "flight-delay")
     definition = schedule["properties"]["action"]["jobDefinition"]
-    told = definition["environmentVariables"]
+    told = {name: str(value) for name, value in definition["environmentVariables"].items()}
     columns = set(json.loads(told["MLINFRA_DRIFT_THRESHOLDS"]))
-    store, reports = tmp_path / "the store", tmp_path / "reports"
-    (baseline,) = [word for word in definition["command"].split() if word.startswith("--baseline=")]
-    build_profile(_frame(columns, list(np.linspace(0, 10, 1000)))).write(
-        _folder(store / baseline.partition("}}/")[2]) / "profile.json"
-    )
-    assert definition["inputs"]["store"]["uri"] == "azureml://datastores/mlinfra_artifacts/paths/"
-    assert artifacts(example).path == "mlinfra", "and what is mounted is the container, so that every path is whole"
-    places = {"${{inputs.store}}": f'"{store}"', "${{outputs.reports}}": f'"{reports}"'}
+    baseline, captured, reports = (tmp_path / name for name in ("the baseline", "captured", "reports"))
+    build_profile(_frame(columns, list(np.linspace(0, 10, 1000)))).write(_folder(baseline) / "profile.json")
+    assert told["MLINFRA_DRIFT_CAPTURE"] == f"{example.artifacts}/captured/prod/flight-delay"
+    variables = {**told, "MLINFRA_DRIFT_CAPTURE": f"file://{captured}"}
+    places = {"${{inputs.baseline}}": f'"{baseline}"', "${{outputs.reports}}": f'"{reports}"'}
 
     def run(winds: Sequence[float]) -> int:
         if len(winds):
             now = datetime.now(UTC)
             frame = _frame(columns, winds).assign(request_id="r", time=now, mirrored=False)
-            day = store / CAPTURED / told["MLINFRA_DRIFT_RELEASE"] / f"date={now:%Y-%m-%d}"
+            day = captured / told["MLINFRA_DRIFT_RELEASE"] / f"date={now:%Y-%m-%d}"
             frame.to_parquet(_folder(day) / "one.parquet")
         command = definition["command"]
         for name, folder in places.items():
             command = command.replace(name, folder)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(["bash", "-c", command], env={**os.environ, **told, "PATH": path}, check=False).returncode
+        environment = {**os.environ, **variables, "PATH": path}
+        return subprocess.run(["bash", "-c", command], env=environment, check=False).returncode
 
     return run
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from mlinfra.problems import MlinfraError
 from mlinfra_serving.drift import build_profile, job
 from mlinfra_serving.drift.capture import Window, parse_window, read_capture
 
@@ -231,3 +232,13 @@ def test_the_job_blocks_and_lifts(run: Callable[..., int], tmp_path: Path) -> No
     assert (tmp_path / "out" / "blocked.json").exists()
     assert run("--on-drift", "block-promotion", window="2013-02-01..2013-04-01") == 0
     assert not (tmp_path / "out" / "blocked.json").exists()
+
+
+def test_captured_requests_may_lie_in_a_store(capture: Callable[..., None], tmp_path: Path) -> None:
+    times = pd.Series(pd.to_datetime(["2013-06-20", "2013-07-01"]))
+    capture(tmp_path, pd.DataFrame({"x": [1, 2]}), times)
+    window = parse_window(JULY, datetime.now(UTC))
+    assert read_capture(f"file://{tmp_path}", RELEASE, window).frame["x"].tolist() == [2]
+    assert read_capture(f"file://{tmp_path}/never", RELEASE, window).files == 0
+    with pytest.raises(MlinfraError, match="cannot be read"):
+        read_capture("unheard://of", RELEASE, window)

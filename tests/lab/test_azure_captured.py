@@ -26,6 +26,7 @@ from mlinfra_providers.azureml.places import abfs, tree
 from mlinfra_providers.azureml.resources.endpoint import OnlineEndpoint
 from mlinfra_providers.azureml.service import AzureMLService
 from mlinfra_providers.remote.shipped import shipped_url
+from mlinfra_serving.drift.capture import parse_window, read_capture
 from tests.lab.azure.emulator import Emulator
 from tests.lab.azure.server.account import REGION
 from tests.lab.released import released
@@ -120,4 +121,8 @@ def test_gates_and_monitors_see_what_servers_captured(azure: Azure, environment:
     assert found.drifted_columns == 1
     result = service.drift(monitor, "1h")
     assert (result["verdict"], result["rows"]) == ("drift", REQUESTS)
+    # as the schedule's job reads it
+    url, window = shipped_url(environment, DECLARED), parse_window("1h", datetime.now(UTC))
+    assert len(read_capture(url, release.short, window).frame) == REQUESTS
+    assert read_capture(f"{url}-other", release.short, window).frame.empty
     assert told(replace(part, part=replace(DECLARED, rollout=Rollout()))).labels is None

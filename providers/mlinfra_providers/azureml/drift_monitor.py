@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import pulumi
 from pulumi_azure_native import machinelearningservices as ml
+from pulumi_azure_native import managedidentity
 from pulumi_azure_native import monitor as alerts
 
 from mlinfra.adapters import Links, ResolvedPart
@@ -24,6 +25,7 @@ from mlinfra_providers.azureml.roles import identity
 from mlinfra_providers.azureml.schedules import START, iso, recurrence
 from mlinfra_providers.azureml.training_job import cluster_id, make_cluster
 from mlinfra_providers.azureml.workspace import environment_id
+from mlinfra_providers.remote.shipped import shipped_url
 from mlinfra_providers.tags import tags_of
 
 NEED = Compute(cpus=2, memory_gib=8)
@@ -41,17 +43,22 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     found = reports(environment, monitor)
     baselines = [tree(environment, release.identity.baseline)] if release else []
     read = [captured(environment, monitor.endpoint), *baselines]
-    _, granted = identity(part, links, "monitor", reads=read, writes=[found])
+    owner, granted = identity(part, links, "monitor", reads=read, writes=[found])
     cluster = make_cluster(part, links, "monitor", machine(NEED), granted, spot=False)
     if release is None:
         return links.giving(part)
-    schedule = _schedule(part, links, release, found, [cluster, endpoint["resource"]])
+    schedule = _schedule(part, links, release, found, owner, [cluster, endpoint["resource"]])
     _alarm(part, links)
     return links.giving(part, resource=schedule)
 
 
 def _schedule(
-    part: ResolvedPart, links: Links, release: Release, written: Place, depends_on: list[pulumi.Resource]
+    part: ResolvedPart,
+    links: Links,
+    release: Release,
+    written: Place,
+    owner: managedidentity.UserAssignedIdentity,
+    depends_on: list[pulumi.Resource],
 ) -> ml.Schedule:
     monitor, environment = part.part, links.environment
     assert isinstance(monitor, DriftMonitor)
@@ -74,17 +81,22 @@ def _schedule(
                     job_type="Command",
                     display_name=called,
                     experiment_name=called,
-                    command=_command(part, links, release, told),
+                    command=_command(told),
                     compute_id=cluster_id(environment, monitor, "monitor"),
                     environment_id=environment_id(environment, "serving"),
-                    environment_variables={_variable(key): value for key, value in told.items()},
+                    environment_variables={
+                        # the store is asked under the job's identity, as the server asks it
+                        "AZURE_CLIENT_ID": owner.client_id,
+                        "AZURE_STORAGE_ANON": "false",
+                        **{_variable(key): value for key, value in told.items()},
+                    },
                     identity=ml.ManagedIdentityArgs(
                         identity_type="Managed", resource_id=identity_id(environment, monitor, "monitor")
                     ),
                     inputs={
-                        "store": ml.UriFolderJobInputArgs(
+                        "baseline": ml.UriFolderJobInputArgs(
                             job_input_type="uri_folder",
-                            uri=datastore(environment, Place(written.account, written.container, "")),
+                            uri=datastore(environment, tree(environment, release.identity.baseline)),
                             mode="ReadOnlyMount",
                         )
                     },
@@ -110,6 +122,7 @@ def _settings(monitor: DriftMonitor, links: Links, release: Release) -> dict[str
     return {
         "release": release.short,
         "endpoint": links.of(monitor.endpoint)["name"],
+        "capture": shipped_url(links.environment, monitor.endpoint),
         "window": monitor.every,
         # the alarm on a failed run posts to the webhook
         "on-drift": monitor.on_drift.replace("webhook", "log"),
@@ -117,13 +130,10 @@ def _settings(monitor: DriftMonitor, links: Links, release: Release) -> dict[str
     }
 
 
-def _command(part: ResolvedPart, links: Links, release: Release, told: Mapping[str, str]) -> str:
-    """Return the command. The store is mounted whole: the captured folder is not there before the first request."""
-    monitor, environment = part.part, links.environment
-    assert isinstance(monitor, DriftMonitor)
+def _command(told: Mapping[str, str]) -> str:
+    """Return the command. What was captured is no input: a folder that is not there yet cannot be mounted."""
     options = {
-        "baseline": f"${{{{inputs.store}}}}/{tree(environment, release.identity.baseline).path}",
-        "capture": f"${{{{inputs.store}}}}/{captured(environment, monitor.endpoint).path}",
+        "baseline": "${{inputs.baseline}}",
         "output": "${{outputs.reports}}",
         **{key: f'"${_variable(key)}"' for key in told},
     }

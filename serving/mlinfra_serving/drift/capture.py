@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -79,17 +80,50 @@ def parse_window(text: str, now: datetime) -> Window:
     return Window(start, end)
 
 
-def read_capture(folder: Path, release: str, window: Window) -> Captured:
-    """Return the rows that `release` answered in `window`, mirrored ones excluded, from `folder/release/date=…/`.
+def read_capture(place: Path | str, release: str, window: Window) -> Captured:
+    """Return the rows that `release` answered in `window`, mirrored ones excluded, from `place/release/date=…/`.
 
-    A file that cannot be read is skipped, logged and named in the answer: one broken file must not stop the
-    watching of all others. A folder that is not there is a release that was not asked yet.
+    `place` is a folder, or a URL that fsspec reads. A file that cannot be read is skipped, logged and named in the
+    answer: one broken file must not stop the watching of all others. A place that is not there is a release that was
+    not asked yet.
+
+    Raises:
+        MlinfraError: the URL cannot be read.
     """
+    if isinstance(place, Path):
+        return _read(place, release, window)
+    with tempfile.TemporaryDirectory(prefix="mlinfra-captured-") as scratch:
+        _fetch(place, release, window, Path(scratch))
+        return _read(Path(scratch), release, window)
+
+
+def _fetch(url: str, release: str, window: Window, folder: Path) -> None:
+    import fsspec  # type: ignore[import-untyped]
+
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+        for path in files.glob(f"{root}/{release}/date=*/*.parquet"):
+            here = folder / release / Path(path).parent.name / Path(path).name
+            if _of_window(here, window):
+                here.parent.mkdir(parents=True, exist_ok=True)
+                files.get_file(path, str(here))
+    except Exception as error:  # every storage library has errors of its own
+        raise MlinfraError(
+            f"the captured requests in {url} cannot be read: {type(error).__name__}: {error}",
+            remedy="check that the job's identity may read them",
+        ) from error
+
+
+def _of_window(file: Path, window: Window) -> bool:
+    found = _DATE_FOLDER.fullmatch(file.parent.name)
+    return found is not None and window.holds_day(date.fromisoformat(found[1]))
+
+
+def _read(folder: Path, release: str, window: Window) -> Captured:
     tables, mirrored, files = [], 0, 0
     unreadable: dict[str, str] = {}
     for file in sorted((folder / release).glob("date=*/*.parquet")):
-        found = _DATE_FOLDER.fullmatch(file.parent.name)
-        if found is None or not window.holds_day(date.fromisoformat(found[1])):
+        if not _of_window(file, window):
             continue
         files += 1
         try:

@@ -46,11 +46,14 @@ LOCK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Job:
-    """What a run needs to know. `window` is as on the command line, so that it moves with every run."""
+    """What a run needs to know. `window` is as on the command line, so that it moves with every run.
+
+    `capture` is a folder, or a URL that fsspec reads.
+    """
 
     endpoint: str
     baseline: Path
-    capture: Path
+    capture: Path | str
     release: str
     thresholds: dict[str, Threshold]
     window: str
@@ -155,6 +158,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _place(text: str) -> Path | str:
+    return text if "://" in text else Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mlinfra_serving.drift",
@@ -164,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--endpoint", required=True, metavar="NAME")
     add("--baseline", required=True, type=Path, metavar="DIR", help="folder with profile.json or rows.parquet")
-    add("--capture", required=True, type=Path, metavar="DIR", help="the server's capture folder")
+    add("--capture", required=True, type=_place, metavar="DIR|URL", help="the server's capture folder, or its store")
     add("--release", required=True, metavar="SHORT", help="the release whose requests are read")
     add(
         "--thresholds",
