@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from adlfs import AzureBlobFileSystem  # type: ignore[import-untyped]
 
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
@@ -57,6 +58,8 @@ def emulator() -> Iterator[Emulator]:
     before = dict(os.environ)
     with running() as emulator:
         os.environ.update(emulator.environment)
+        # kept for the whole process, it would ask the emulator of the tests before
+        AzureBlobFileSystem.clear_instance_cache()
         yield emulator
         os.environ.clear()
         os.environ.update(before)

@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
-from adlfs import AzureBlobFileSystem  # type: ignore[import-untyped]
 
 from mlinfra import Capture, DriftMonitor, Endpoint, Rollout, drift, js_divergence, rmse
 from mlinfra.adapters import Deployment, ResolvedPart
@@ -51,8 +50,6 @@ MONITOR = DriftMonitor(
 
 @pytest.fixture
 def environment(emulator: Emulator, azure: Azure) -> Environment:
-    """The environment; adlfs keeps its connection to the emulator of a test before for the whole process."""
-    AzureBlobFileSystem.clear_instance_cache()
     written = {"name": "prod", "target": "azureml", "stacks": ["stack"], "workspace": WORKSPACE, **emulator.place}
     return Environment.model_validate(written)
 
