@@ -18,6 +18,7 @@ STANDS_FOR: Mapping[str, str] = {
     "mlinfra:sagemaker:ModelVersion": "aws-native:sagemaker:ModelPackage",
     "mlinfra:vertex:CustomJob": "google-native:aiplatform/v1:CustomJob",
     "mlinfra:vertex:DeployedModel": "gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool",
+    "mlinfra:vertex:ModelDeploymentMonitoringJob": "google-native:aiplatform/v1:ModelDeploymentMonitoringJob",
 }
 """By the type of a stand-in: the type whose inputs it has."""
 

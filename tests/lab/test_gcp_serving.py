@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
+import httpx
 import pandas as pd
 import pytest
 
@@ -29,6 +30,7 @@ from mlinfra_providers.vertex import clients
 from mlinfra_providers.vertex.naming import endpoint_id
 from mlinfra_providers.vertex.resources.deployed_model import DeployedModel
 from mlinfra_providers.vertex.resources.model_version import ModelVersion
+from mlinfra_providers.vertex.resources.monitoring_job import MonitoringJob
 from mlinfra_providers.vertex.resources.traffic import TrafficSplit
 from mlinfra_providers.vertex.service import VertexService
 from tests.lab.gcp.emulator import ARTIFACTS, PROJECT, REGION
@@ -89,6 +91,21 @@ def traffic(*releases: str) -> dict[str, Any]:
         **PLACE, "endpoint": ID, "bucket": "lab-artifacts", "record": "prod/endpoints/flights/traffic.json",
         "address": "10.64.0.2", "deployed": {release: IDS[release] for release in releases}, "release": releases[0],
         "weights": {releases[0]: 100}, "generation": 0, "rollout": {}, "owner": "me",
+    }  # fmt: skip
+
+
+def monitor(*releases: str) -> dict[str, Any]:
+    drift = {"predictionDriftDetectionConfig": {"driftThresholds": {"hours": {"value": 0.1}}}}
+    return {
+        **PLACE, "displayName": "prod-flights", "endpoint": f"{PARENT}/endpoints/{ID}", "logTtl": "86400s",
+        "modelDeploymentMonitoringObjectiveConfigs": [
+            {"deployedModelId": IDS.get(release, release), "objectiveConfig": drift} for release in releases
+        ],
+        "modelDeploymentMonitoringScheduleConfig": {"monitorInterval": "3600s"},
+        "loggingSamplingStrategy": {"randomSampleConfig": {"sampleRate": 0.2}},
+        "modelMonitoringAlertConfig": {"enableLogging": True},
+        "statsAnomaliesBaseDirectory": {"outputUriPrefix": "gs://lab-artifacts/monitors"},
+        "encryptionSpec": {"kmsKeyName": "k"}, "labels": {"owner": "me"},
     }  # fmt: skip
 
 
@@ -253,3 +270,47 @@ def test_what_containers_print_is_brought_by_what_is_deployed(target: VertexTarg
     found = {path.stem: path.read_text() for path in service.logs(_endpoint())}
     assert set(found) == set(IDS.values())
     assert all("8080" not in text and text for text in found.values())
+
+
+def test_the_own_monitor_follows_a_rollout(target: VertexTarget, service: VertexService) -> None:
+    handler, asked = MonitoringJob(HERE), target.emulator.requests
+    with pytest.raises(MlinfraError, match="Invalid model ID"):
+        handler.create(monitor("9"))
+    target.fail(Fault.LOST_AFTER)
+    with pytest.raises(MlinfraError, match="the connection to Google was lost"):
+        handler.create(monitor("v1"))
+    before = asked()
+    id_, _ = handler.create(monitor("v1"))
+    handler.update(id_, monitor("v1"), monitor("v1", "v2"))
+    assert Counter(asked()) - Counter(before) == Counter(
+        {
+            "ListModelDeploymentMonitoringJobs": 2,
+            "DeleteModelDeploymentMonitoringJob": 1,
+            "CreateModelDeploymentMonitoringJob": 1,
+        }
+    ), "a pending one cannot be changed"
+    address = f"/v1/{PARENT}/modelDeploymentMonitoringJobs"
+    [pending] = target.emulator.ask("GET", address)["modelDeploymentMonitoringJobs"]
+    with pytest.raises(httpx.HTTPStatusError, match="400"):
+        target.emulator.ask("PATCH", f"/v1/{pending['name']}", {"labels": {}}, updateMask="labels")
+    handler.delete(id_, monitor("v1", "v2"))
+    with_schema = {name: value for name, value in monitor("v1").items() if name not in PLACE}
+    with_schema["analysisInstanceSchemaUri"] = "gs://lab-artifacts/schema.yaml"
+    target.emulator.ask("POST", address, with_schema)
+    before = asked()
+    handler.update(id_, monitor("v1"), monitor("v2"))
+    assert Counter(asked()) - Counter(before) == Counter(
+        {"ListModelDeploymentMonitoringJobs": 1, "UpdateModelDeploymentMonitoringJob": 1}
+    ), "one that runs is changed in place"
+    found = handler.read(id_, monitor("v2"))
+    assert found is not None
+    assert found.inputs == monitor("v2")
+    refused: list[dict[str, Any]] = [{"encryptionSpec": {"kmsKeyName": "k"}}, {"loggingSamplingStrategy": {}}]
+    for wrong in refused:
+        [there] = target.emulator.ask("GET", address)["modelDeploymentMonitoringJobs"]
+        with pytest.raises(httpx.HTTPStatusError, match="400"):
+            target.emulator.ask("PATCH", f"/v1/{there['name']}", wrong, updateMask=next(iter(wrong)))
+    assert any(line.startswith("ModelDeploymentMonitoringJob ") for line in target.there())
+    for _ in range(2):
+        handler.delete(id_, monitor("v2"))
+    assert handler.read(id_, monitor("v2")) is None

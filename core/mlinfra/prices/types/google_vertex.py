@@ -1,4 +1,4 @@
-"""Vertex AI by Google's native provider: training jobs, which Pulumi starts like any resource."""
+"""Vertex AI by Google's native provider: training jobs, which Pulumi starts like any resource, and monitors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from mlinfra.policy.values import Value, at, every
+from mlinfra.prices.book import Key
 from mlinfra.prices.context import Context
-from mlinfra.prices.registry import AmountNotKnown, Answer, NotKnown, amount, apart, exactly, known, priced
+from mlinfra.prices.registry import AmountNotKnown, Answer, NotKnown, Use, amount, apart, exactly, known, priced
 from mlinfra.prices.types.gcp_vertex import machines
 from mlinfra.resources import Resource
 
@@ -23,6 +24,14 @@ def custom_job(resource: Resource, context: Context) -> Iterator[Answer]:
         raise NotKnown("jobSpec.workerPoolSpecs is absent")
     for number, pool in enumerate(pools):
         yield from apart(f"pool {number + 1}", _pool(pool, f"pool {number + 1}", hours, runs, assumed), one_off=True)
+
+
+@priced("google-native:aiplatform/*:ModelDeploymentMonitoringJob")
+def monitor(resource: Resource, context: Context) -> Iterator[Answer]:
+    """What it analyses."""
+    analysed, assumed = context.load(resource, "data_gb")
+    key = Key("gcp", "Vertex AI", "model-monitoring", "data analysed", "GB")
+    yield Use(key, analysed, assumed=assumed, idle=False)
 
 
 def _pool(pool: Value, label: str, hours: Decimal, runs: Decimal | None, assumed: str) -> Iterator[Answer]:

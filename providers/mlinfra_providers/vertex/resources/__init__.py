@@ -9,12 +9,14 @@ from mlinfra_providers.vertex.resources.custom_job import CustomJob
 from mlinfra_providers.vertex.resources.deployed_model import DeployedModel
 from mlinfra_providers.vertex.resources.model import Model
 from mlinfra_providers.vertex.resources.model_version import ModelVersion
+from mlinfra_providers.vertex.resources.monitoring_job import MonitoringJob
 from mlinfra_providers.vertex.resources.traffic import TrafficSplit
 
 HANDLERS: Mapping[str, type[Handler]] = {
     "CustomJob": CustomJob,
     "DeployedModel": DeployedModel,
     "Model": Model,
+    "ModelDeploymentMonitoringJob": MonitoringJob,
     "ModelVersion": ModelVersion,
     "Traffic": TrafficSplit,
 }

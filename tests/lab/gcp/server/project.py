@@ -17,6 +17,7 @@ from tests.lab.gcp.server.faults import Faults
 from tests.lab.gcp.server.jobs import Jobs
 from tests.lab.gcp.server.logs import Logs
 from tests.lab.gcp.server.models import Models
+from tests.lab.gcp.server.monitors import Monitors
 from tests.lab.gcp.server.operations import Clock, Operations
 from tests.lab.gcp.server.seen import Seen
 from tests.lab.gcp.server.storage import Storage
@@ -49,6 +50,7 @@ class Project:
         self.models = Models(self.operations)
         self.endpoints = Endpoints(self.operations, self.models, self.faults, self.seen)
         self.jobs = Jobs(self.operations, self.storage, self.faults, self.logs)
+        self.monitors = Monitors(self.operations, self.endpoints)
         self.things = Things(self.storage)
         for bucket in GIVEN_BUCKETS:
             self.storage.make(bucket)
@@ -72,6 +74,11 @@ class Project:
             "ListCustomJobs": self.jobs.list,
             "CancelCustomJob": self.jobs.cancel,
             "DeleteCustomJob": self.jobs.delete,
+            "CreateModelDeploymentMonitoringJob": self.monitors.create,
+            "GetModelDeploymentMonitoringJob": self.monitors.get,
+            "ListModelDeploymentMonitoringJobs": self.monitors.list,
+            "UpdateModelDeploymentMonitoringJob": self.monitors.update,
+            "DeleteModelDeploymentMonitoringJob": self.monitors.delete,
         }
 
     def _delete_model(self, request: Any) -> dict[str, Any]:
@@ -157,6 +164,7 @@ class Project:
         """
         found = [f"{kind.rpartition(':')[2]} {id_}" for kind, id_ in self.things.kept]
         found += [f"Endpoint {name.rpartition('/')[2]}" for name in self.endpoints.kept]
+        found += [f"ModelDeploymentMonitoringJob {name.rpartition('/')[2]}" for name in self.monitors.kept]
         found += [
             f"DeployedModel {item.id}" for endpoint in self.endpoints.kept.values() for item in endpoint.deployed_models
         ]
