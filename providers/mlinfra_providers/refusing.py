@@ -63,6 +63,11 @@ class Refuser:
             reason = "no webhook is named in the environment"
             yield self.refuse(monitor, "on_drift", reason, "webhook", "write webhook: https://…, or on_drift: log")
 
+    def native(self, monitor: DriftMonitor, *reasons: str) -> Iterator[Problem]:
+        """Refuse the target's own monitor, for each reason."""
+        for reason in reasons if monitor.native else ():
+            yield self.override(monitor, "native", reason, "True", "false")
+
     def column(self, store: FeatureStore, path: str, reason: str, column: str) -> Problem:
         """Return the refusal of a column's name."""
         return self.refuse(store, path, reason, column, "call it something else")

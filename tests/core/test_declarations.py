@@ -191,6 +191,8 @@ def test_monitor_must_fit_its_endpoint() -> None:
         return DriftMonitor("api", **(fields | changes))
 
     assert monitor().on_drift == "log"
+    assert "native" not in monitor().spec(), "definitions that were made without it stay as they are"
+    assert monitor(native=True).spec()["native"] is True
     silent = Endpoint("api", model=model, runtime="sklearn", capture=Capture(percent=0))
     assert "captures nothing" in said(lambda: monitor(endpoint=silent))[0]
     assert "baseline is 'other', but 'api' serves what 'job' trained" in said(lambda: monitor(baseline=other))[0]

@@ -1,14 +1,18 @@
-"""What all clouds share: names within limits, the cheapest machine, tags."""
+"""What all clouds share: names within limits, the cheapest machine, tags; and what most targets refuse alike."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 
 import pytest
 
-from mlinfra.adapters import Instance
+from mlinfra.adapters import Instance, load_adapter
 from mlinfra.declarations.compute import Compute
+from mlinfra.declarations.drift_monitor import DriftMonitor
+from mlinfra.testing.judge import environment
+from mlinfra.testing.specimens import SMALL
 from mlinfra_providers.instances import Machine, cheapest
 from mlinfra_providers.short_names import short_name
 from mlinfra_providers.tags import as_labels
@@ -68,3 +72,21 @@ def test_labels_are_in_googles_alphabet() -> None:
     long = [as_labels({"part": "endpoints." + "b" * 60 + ending})["part"] for ending in ("c", "d")]
     assert [len(label) for label in long] == [63, 63]
     assert long[0] != long[1]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("azureml", "read rows that a model's script logged, and the serving image logs whole requests"),
+        ("kubernetes", "neither Kubernetes nor KServe has a monitor of its own"),
+        ("local", "this machine has no monitor of its own"),
+        ("sagemaker", "takes no new customers from July 2026 on"),
+    ],
+)
+def test_a_monitor_that_a_target_has_not_is_refused(target: str, reason: str) -> None:
+    adapter, plain = load_adapter(target), SMALL[DriftMonitor]
+    place = environment(adapter, {})
+    [found] = adapter.refuse(replace(plain, native=True), place)  # type: ignore[call-arg]
+    assert (found.path, reason in found.message) == ("drift_monitors.specimen.native", True)
+    assert found.remedy == "in the environment's file: override: {drift_monitors.specimen.native: false}"
+    assert list(adapter.refuse(plain, place)) == []

@@ -1,7 +1,9 @@
 """A Vertex AI and a Cloud Storage for tests: real requests (protobufs), kept in memory.
 
 What it refuses, Vertex AI refuses, too: a second deployment of an id, a split that is not 100 or names what is not
-deployed, an etag that is not the newest, an undeployment of what has a share (reference of EndpointService).
+deployed, an etag that is not the newest, an undeployment of what has a share (reference of EndpointService); a change
+of a monitoring job that is pending (python-aiplatform, tests/system/aiplatform/test_model_monitoring.py), or of what
+UpdateModelDeploymentMonitoringJobRequest does not call updatable.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from google.api_core import exceptions as untyped
 from google.cloud import aiplatform_v1 as vertex
 
 exceptions: Any = untyped
+NUMBERED = "projects/4711/locations/us-central1"
+"""Answers have the project's number."""
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +60,7 @@ class Cloud:
         self.objects: dict[str, tuple[str, int]] = {}
         self.kept: dict[str, Any] = {}
         self.versions: dict[str, list[Any]] = {}
+        self.monitors: dict[str, Any] = {}
         self.calls: list[str] = []
         self.lost_after: str | None = None
         """The call whose answer is lost after the work was done."""
@@ -64,6 +69,10 @@ class Cloud:
 
     @property
     def models(self) -> Cloud:
+        return self
+
+    @property
+    def jobs(self) -> Cloud:
         return self
 
     @property
@@ -158,8 +167,40 @@ class Cloud:
             item.description = request.model.description
             item.labels = dict(request.model.labels)
 
+    def create_model_deployment_monitoring_job(self, request: Any) -> None:
+        made: Any = vertex.CreateModelDeploymentMonitoringJobRequest(request).model_deployment_monitoring_job
+        made.name = f"{NUMBERED}/modelDeploymentMonitoringJobs/{len(self.calls) + 1}"
+        made.endpoint = f"{NUMBERED}/endpoints/{made.endpoint.rpartition('/')[2]}"
+        made.state = vertex.JobState.JOB_STATE_PENDING
+        self.monitors[made.name] = made
+        self._called("create_monitor")
+
+    def list_model_deployment_monitoring_jobs(self, request: Any) -> list[Any]:
+        asked = vertex.ListModelDeploymentMonitoringJobsRequest(request)
+        name = asked.filter.removeprefix('display_name="').removesuffix('"')
+        return [item for item in self.monitors.values() if item.display_name == name]
+
+    def update_model_deployment_monitoring_job(self, request: Any) -> Done:
+        wanted = request.model_deployment_monitoring_job
+        there = self.monitors[wanted.name]
+        if there.state == vertex.JobState.JOB_STATE_PENDING:
+            raise exceptions.FailedPrecondition("the job is pending")
+        updatable = (vertex.UpdateModelDeploymentMonitoringJobRequest.__doc__ or "").partition("Updatable fields")[2]
+        for path in request.update_mask.paths:
+            if f"``{path}``" not in updatable:
+                raise exceptions.InvalidArgument(f"{path} cannot be updated")
+            setattr(there, path, getattr(wanted, path))
+        return self._called("update_monitor")
+
+    def delete_model_deployment_monitoring_job(self, name: str) -> Done:
+        del self.monitors[name]
+        return self._called("delete_monitor")
+
     def _done(self, call: str, endpoint: Any) -> Done:
         endpoint.etag = str(int(endpoint.etag) + 1)
+        return self._called(call)
+
+    def _called(self, call: str) -> Done:
         self.calls.append(call)
         if self.lost_after == call:
             self.lost_after = None

@@ -21,16 +21,20 @@ class DriftMonitor(Part):
     """Compares the captured requests of the last `every` with the rows that `baseline` trained on.
 
     `thresholds` maps a column (or `prediction`) to the check that must hold. `on_drift`: write a log line, post to
-    the environment's webhook, or block promotions from this environment until a later window is quiet.
+    the environment's webhook, or block promotions from this environment until a later window is quiet. `native`: also
+    declare the target's own monitor, which measures in its own way and blocks no promotion; a target refuses what its
+    monitor lacks.
     """
 
     plural: ClassVar[str] = "drift_monitors"
+    later: ClassVar[frozenset[str]] = frozenset({"native"})
 
     endpoint: Endpoint
     baseline: TrainingJob
     every: Duration
     thresholds: Annotated[Mapping[Identifier, Check], Field(min_length=1)]
     on_drift: Literal["log", "webhook", "block-promotion"] = "log"
+    native: bool = False
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -132,6 +132,10 @@ FULL: Mapping[type[Part], tuple[Part, ...]] = {
             thresholds={"wind": js_divergence() <= 0.2},
             on_drift="webhook",
         ),
+        # a target without a monitor of its own says what it does with the rest
+        DriftMonitor(
+            NAME, endpoint=ENDPOINT, baseline=JOB, every="1h", thresholds={"wind": js_divergence() <= 0.1}, native=True
+        ),
     ),
 }
 

@@ -108,6 +108,8 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
 def _drift_monitor(monitor: DriftMonitor, environment: Environment) -> Iterator[Problem]:
     yield from _REFUSER.schedule(monitor, "every", monitor.every, recurrence, _UNEVEN)
     yield from _REFUSER.webhook_without_address(monitor, environment)
+    reason = "its own monitors read rows that a model's script logged, and the serving image logs whole requests"
+    yield from _REFUSER.native(monitor, reason)
 
 
 _UNEVEN = "a schedule counts whole minutes"

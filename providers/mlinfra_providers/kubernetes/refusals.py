@@ -58,6 +58,7 @@ def _drift_monitor(monitor: DriftMonitor) -> Iterator[Problem]:
     yield from _REFUSER.schedule(monitor, "every", monitor.every, cron, _NO_SCHEDULE)
     reason = "a NetworkPolicy names no host to post to; drift is an alert of Prometheus, which can"
     yield from _REFUSER.webhook(monitor, reason)
+    yield from _REFUSER.native(monitor, "neither Kubernetes nor KServe has a monitor of its own")
 
 
 _NO_SCHEDULE = "a CronJob keeps minutes that divide an hour, hours that divide a day, and one day"

@@ -1,10 +1,11 @@
-"""What this machine cannot do: GPUs, containers, and more than one replica."""
+"""What this machine cannot do: GPUs, containers, more than one replica, and a drift monitor of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from mlinfra.declarations.compute import Compute
+from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.part import Part
 from mlinfra.environment import Environment
@@ -20,7 +21,7 @@ def refuse_place(environment: Environment) -> Iterator[tuple[str, str, str]]:
 
 
 def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
-    """Refuse GPUs, containers, and more than one replica."""
+    """Refuse GPUs, containers, more than one replica, and a drift monitor of the target's own."""
     compute = getattr(part, "compute", None)
     if isinstance(compute, Compute) and compute.gpus:
         reason = "processes of this target get no GPU"
@@ -36,3 +37,5 @@ def refuse_part(part: Part, environment: Environment) -> Iterator[Problem]:
         elif part.scale.target_rps is not None:
             reason = "with one process there is nothing to add"
             yield _REFUSER.override(part, "scale.target_rps", reason, f"{part.scale.target_rps:g}", "null")
+    if isinstance(part, DriftMonitor):
+        yield from _REFUSER.native(part, "this machine has no monitor of its own")

@@ -99,3 +99,5 @@ def _drift_monitor(monitor: DriftMonitor) -> Iterator[Problem]:
     yield from _REFUSER.schedule(monitor, "every", monitor.every, rate, slow)
     reason = "the job has no network to post from; drift is told to the environment's SNS topic"
     yield from _REFUSER.webhook(monitor, reason)
+    reason = "Model Monitor takes no new customers from July 2026 on, and has neither Jensen-Shannon nor PSI"
+    yield from _REFUSER.native(monitor, reason)

@@ -31,6 +31,7 @@ from mlinfra_providers.vertex.naming import (
     options,
     physical_name,
 )
+from mlinfra_providers.vertex.native_monitor import declare_native
 from mlinfra_providers.vertex.roles import account, member
 from mlinfra_providers.vertex.schedules import cron
 from mlinfra_providers.vertex.storage import capture_table, data_uri, dataset_id, mounted, tree_uri
@@ -87,7 +88,10 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         ),
         opts=options(links, depends_on=[*granted, *links.around.made, endpoint["resource"]]),
     )
-    _alarm(part, links, called)
+    channels = _channels(part, links, called)
+    _alarm(part, links, called, channels)
+    if monitor.native:
+        declare_native(part, links, called, channels)
     return links.giving(part, resource=schedule)
 
 
@@ -156,23 +160,27 @@ def _grants(part: ResolvedPart, links: Links, owner: pulumi.Resource) -> list[pu
     ]
 
 
-def _alarm(part: ResolvedPart, links: Links, called: str) -> None:
-    """Register the alarm: the job has written that it found drift. With `webhook` the environment's URL is told."""
+def _channels(part: ResolvedPart, links: Links, called: str) -> list[pulumi.Input[str]]:
+    """Return who is told of drift: with `webhook`, the environment's URL, too."""
     monitor, environment = part.part, links.environment
     assert isinstance(monitor, DriftMonitor)
-    labels = as_labels(tags_of(environment, part))
-    channels: list[pulumi.Input[str]] = [links.around.channel]
-    if monitor.on_drift == "webhook":
-        hook = gcp.monitoring.NotificationChannel(
-            f"{monitor.name}-webhook",
-            project=environment.account,
-            display_name=called,
-            type="webhook_tokenauth",
-            labels={"url": environment.webhook or ""},
-            user_labels=labels,
-            opts=options(links),
-        )
-        channels.append(hook.name)
+    if monitor.on_drift != "webhook":
+        return [links.around.channel]
+    hook = gcp.monitoring.NotificationChannel(
+        f"{monitor.name}-webhook",
+        project=environment.account,
+        display_name=called,
+        type="webhook_tokenauth",
+        labels={"url": environment.webhook or ""},
+        user_labels=as_labels(tags_of(environment, part)),
+        opts=options(links),
+    )
+    return [links.around.channel, hook.name]
+
+
+def _alarm(part: ResolvedPart, links: Links, called: str, channels: list[pulumi.Input[str]]) -> None:
+    """Register the alarm: the job has written that it found drift."""
+    monitor, environment = part.part, links.environment
     gcp.monitoring.AlertPolicy(
         f"{monitor.name}-drift",
         project=environment.account,
@@ -190,6 +198,6 @@ def _alarm(part: ResolvedPart, links: Links, called: str) -> None:
         ],
         alert_strategy=Strategy(notification_rate_limit=RateLimit(period="3600s"), auto_close="86400s"),
         notification_channels=channels,
-        user_labels=labels,
+        user_labels=as_labels(tags_of(environment, part)),
         opts=options(links),
     )

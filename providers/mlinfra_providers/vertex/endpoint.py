@@ -35,7 +35,9 @@ _DIGITS = 8
 
 
 def declare(part: ResolvedPart, links: Links) -> Links:
-    """Register everything; gives the id, the url, and the serving release where there is one."""
+    """Register everything; gives the id, and with a release: that, the url, the ids of what is deployed, and the share
+    that is captured. A drift monitor names the endpoint without what this environment overrides.
+    """
     endpoint = part.part
     assert isinstance(endpoint, Endpoint)
     environment, around = links.environment, links.around
@@ -64,11 +66,18 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         return links.giving(part, name=id_, url=None, release=None, resource=made)
     deployed = {item.release.short: _deploy(part, item, id_, links, [made, *granted]) for item in part.deployments}
     address = _address(part, links, next(iter(deployed.values())))
-    traffic = register_traffic(
-        part, links, id_, {release: item.output("deployedId") for release, item in deployed.items()}, address
-    )
+    ids = {release: item.output("deployedId") for release, item in deployed.items()}
+    traffic = register_traffic(part, links, id_, ids, address)
     release = part.deployments[0].release
-    return links.giving(part, name=id_, url=traffic.output("url"), release=release, resource=traffic)
+    return links.giving(
+        part,
+        name=id_,
+        url=traffic.output("url"),
+        release=release,
+        deployed=ids,
+        captured=endpoint.capture.percent / 100 if endpoint.capture else 0,
+        resource=traffic,
+    )
 
 
 def _capture(endpoint: Endpoint, links: Links) -> gcp.vertex.AiEndpointPredictRequestResponseLoggingConfigArgs | None:

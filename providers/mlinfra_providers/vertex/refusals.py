@@ -9,6 +9,7 @@ from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.part import Part
+from mlinfra.durations import seconds
 from mlinfra.environment import Environment
 from mlinfra.problems import Problem
 from mlinfra_providers.refusing import Refuser, columns
@@ -24,6 +25,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _IMAGE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io)/.+")
 _LABEL_KEY, _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}"), re.compile(r"[a-z0-9_-]{0,63}")
 _MOST_TAGS = 50
+_MEASURED = {"js_divergence": (None, "float64", "int64", "bool"), "linf": (None, "string", "bool")}
+"""By measure, of columns of which types Vertex AI's own monitor takes it; None where no feature store says a type."""
 _REFUSER = Refuser("vertex")
 
 
@@ -92,6 +95,22 @@ def _endpoint(endpoint: Endpoint) -> Iterator[Problem]:
 def _drift_monitor(monitor: DriftMonitor, environment: Environment) -> Iterator[Problem]:
     yield from _REFUSER.schedule(monitor, "every", monitor.every, cron, _UNEVEN)
     yield from _REFUSER.webhook_without_address(monitor, environment)
+    yield from _REFUSER.native(monitor, *_beyond_its_own_monitor(monitor))
+
+
+def _beyond_its_own_monitor(monitor: DriftMonitor) -> Iterator[str]:
+    """Yield what the monitoring of deployed models cannot do (protobufs: ThresholdConfig, monitor_interval)."""
+    if seconds(monitor.every) % 3600:
+        yield f"its own monitor runs every whole hour, not every {monitor.every}"
+    stores = [store for store in monitor.baseline.references() if isinstance(store, FeatureStore)]
+    types = {feature.name: feature.type for store in stores for feature in store.features}
+    for column, check in monitor.thresholds.items():
+        if column == "prediction":
+            yield "its own monitor looks at what is asked, and at no prediction"
+        elif types.get(column) not in _MEASURED.get(check.metric, ()):
+            yield f"its own monitor has js_divergence for numbers and linf for texts, and no {check.metric} of {column}"
+        elif check.value == 0:
+            yield f"its own monitor takes a threshold of 0 for none: {column}"
 
 
 _UNEVEN = "a schedule repeats evenly within an hour or a day"
