@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.registry import registry  # type: ignore[import-untyped]
 
 from tests.go_programs import CannotBuild
 from tests.lab.aws.emulator import Emulator
@@ -13,6 +14,13 @@ from tests.lab.aws.emulator import running as running_aws
 from tests.lab.kubernetes.apiserver.build import built
 from tests.lab.kubernetes.apiserver.server import Server
 from tests.lab.kubernetes.apiserver.server import running as running_kubernetes
+
+
+@pytest.fixture(autouse=True)
+def _own_stores() -> None:
+    """Forget the stores of the tests before: fsspec keeps their connections for the whole process."""
+    for kind in registry.values():
+        kind.clear_instance_cache()
 
 
 @pytest.fixture(scope="session")

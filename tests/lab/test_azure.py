@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from adlfs import AzureBlobFileSystem  # type: ignore[import-untyped]
 
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
@@ -58,8 +57,6 @@ def emulator() -> Iterator[Emulator]:
     before = dict(os.environ)
     with running() as emulator:
         os.environ.update(emulator.environment)
-        # kept for the whole process, it would ask the emulator of the tests before
-        AzureBlobFileSystem.clear_instance_cache()
         yield emulator
         os.environ.clear()
         os.environ.update(before)

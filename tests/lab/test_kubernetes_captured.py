@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from s3fs import S3FileSystem  # type: ignore[import-untyped]
 
 from mlinfra import Capture, DriftMonitor, Endpoint, Rollout, drift, js_divergence, rmse
 from mlinfra.adapters import Deployment, ResolvedPart
@@ -38,12 +37,6 @@ DECLARED = Endpoint(
 MONITOR = DriftMonitor(
     ENDPOINT, endpoint=DECLARED, baseline=MODEL.trained_by, every="1h", thresholds={"hours": js_divergence() <= 0.2}
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_store() -> None:
-    """Forget the store of a test before: s3fs keeps its connection for the whole process."""
-    S3FileSystem.clear_instance_cache()
 
 
 def test_gates_get_quality_and_drift_of_what_pods_captured(platform: Platform, tmp_path: Path) -> None:
