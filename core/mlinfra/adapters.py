@@ -204,7 +204,7 @@ class Adapter(Protocol):
     """By kind of part (`Endpoint`; `Environment` for what is around): what it was tried with beyond that."""
     not_yet: Mapping[str, str]
     """Fields that are registered but not carried out yet, each with what happens instead: `Endpoint.rollout`,
-    or a part of one, in words or as a value: `DriftMonitor.on_drift=block-promotion`."""
+    or a part of one in words: `Endpoint.rollout.shadow=copies of more than half of the requests`."""
     shared: bool
     """Whether others reach what is made here, so that state and artifacts must be kept where they do."""
     place: Mapping[str, tuple[Any, Any]]
