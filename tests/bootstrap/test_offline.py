@@ -31,7 +31,7 @@ class _NoAzure:
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Azure's credential would try for a minute whom it may ask."""
-    monkeypatch.setattr("azure.identity.DefaultAzureCredential", _NoAzure)
+    monkeypatch.setattr("mlinfra_providers.azureml.clients._credential", _NoAzure)
 
 
 @pytest.mark.parametrize("target", sorted(CREDENTIALS))

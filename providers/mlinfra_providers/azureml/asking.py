@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
+from mlinfra_providers.azureml.clients import token
 from mlinfra_providers.azureml.naming import group_id
 
 _SECONDS = 20
@@ -39,20 +39,6 @@ class Asking:
         self.subscription = f"/subscriptions/{environment.account}"
         self.group = group_id(environment)
 
-    @cached_property
-    def _token(self) -> str:
-        from azure.core.exceptions import ClientAuthenticationError
-        from azure.identity import DefaultAzureCredential
-
-        try:
-            return str(DefaultAzureCredential().get_token(f"{_MANAGER}/.default").token)
-        except ClientAuthenticationError as error:
-            first = error.message.splitlines()[0]
-            raise MlinfraError(
-                f"there are no credentials of Azure here: {first}",
-                remedy="az login, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
-            ) from error
-
     def send(self, path: str, version: str) -> tuple[int, Any]:
         """Return the status and the document of an answer to GET.
 
@@ -67,7 +53,7 @@ class Asking:
             answer = httpx.get(
                 address,
                 params=None if path.startswith("https://") else {"api-version": version},
-                headers={"Authorization": f"Bearer {self._token}"},
+                headers={"Authorization": f"Bearer {token(_MANAGER)}"},
                 timeout=_SECONDS,
             )
         except httpx.HTTPError as error:

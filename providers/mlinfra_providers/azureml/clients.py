@@ -7,6 +7,7 @@ under `/<account>/<container>/<path>`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -199,7 +200,7 @@ def _send(
 
     asked = {**(headers or {}), **({"Content-Type": "application/json"} if body is not None else {})}
     if ENDPOINT not in os.environ:
-        asked["Authorization"] = f"Bearer {_token(audience)}"
+        asked["Authorization"] = f"Bearer {token(audience)}"
     for attempt in range(TRIES):
         try:
             answer = httpx.request(
@@ -231,20 +232,30 @@ def _pause(answer: Any) -> float:
     return max(float(told), SHORTEST_SECONDS) if told.isdigit() else POLL_SECONDS
 
 
-def _token(audience: str) -> str:
+def token(audience: str) -> str:
+    """Return what proves to Azure who asks.
+
+    Raises:
+        MlinfraError: there are no credentials.
+    """
     from azure.core.exceptions import ClientAuthenticationError
 
     try:
-        token: str = _credential().get_token(f"{audience}/.default").token
+        proof: str = _credential().get_token(f"{audience}/.default").token
     except ClientAuthenticationError as error:
-        raise MlinfraError(f"Azure: {error.message.splitlines()[0]}", remedy="az login") from error
-    return token
+        raise MlinfraError(
+            f"there are no credentials of Azure here: {error.message.splitlines()[0]}",
+            remedy="az login, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
+        ) from error
+    return proof
 
 
 @cache
 def _credential() -> Any:
     from azure.identity import DefaultAzureCredential
 
+    # of each way to sign in that is not there it warns in lines of its own, before our one
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     return DefaultAzureCredential()
 
 
