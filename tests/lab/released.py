@@ -7,10 +7,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mlinfra import Capture, DriftMonitor, Endpoint, Rollout, drift, js_divergence, rmse
 from mlinfra.artifacts import ArtifactStore
-from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.releases import Identity, Provenance, Release, Runtime
+from mlinfra.testing.specimens import MODEL
 from mlinfra_serving.drift import build_profile
+
+
+def watched(name: str) -> tuple[Endpoint, DriftMonitor]:
+    """Return an endpoint whose gates ask for quality and drift, and its monitor."""
+    endpoint = Endpoint(
+        name,
+        model=MODEL,
+        runtime="sklearn",
+        capture=Capture(percent=100),
+        rollout=Rollout(gates=[rmse() <= 1, drift()], label_delay="1s"),
+    )
+    thresholds = {"hours": js_divergence() <= 0.2}
+    monitor = DriftMonitor(name, endpoint=endpoint, baseline=MODEL.trained_by, every="1h", thresholds=thresholds)
+    return endpoint, monitor
 
 
 def released(store: ArtifactStore, stack: str, endpoint: Endpoint, folder: Path) -> Release:

@@ -12,13 +12,12 @@ import httpx
 import pandas as pd
 import pytest
 
-from mlinfra import Capture, DriftMonitor, Endpoint, Rollout, drift, js_divergence, rmse
+from mlinfra import Rollout
 from mlinfra.adapters import Deployment, ResolvedPart
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.rollout.samples import ReleaseSamples, Samples
-from mlinfra.testing.specimens import MODEL
 from mlinfra_providers.azureml.clients import Azure
 from mlinfra_providers.azureml.naming import endpoint_name
 from mlinfra_providers.azureml.places import abfs, tree
@@ -28,7 +27,7 @@ from mlinfra_providers.remote.shipped import shipped_url
 from mlinfra_serving.drift.capture import parse_window, read_capture
 from tests.lab.azure.emulator import Emulator
 from tests.lab.azure.server.account import REGION
-from tests.lab.released import released
+from tests.lab.released import released, watched
 from tests.lab.test_azure import ENDPOINT, ENDPOINT_INPUTS, WORKSPACE, azure, emulator
 
 __all__ = ["azure", "emulator"]
@@ -36,16 +35,7 @@ pytestmark = pytest.mark.local
 
 REQUESTS = 60
 SECONDS = 120.0
-DECLARED = Endpoint(
-    ENDPOINT,
-    model=MODEL,
-    runtime="sklearn",
-    capture=Capture(percent=100),
-    rollout=Rollout(gates=[rmse() <= 1, drift()], label_delay="1s"),
-)
-MONITOR = DriftMonitor(
-    ENDPOINT, endpoint=DECLARED, baseline=MODEL.trained_by, every="1h", thresholds={"hours": js_divergence() <= 0.2}
-)
+DECLARED, MONITOR = watched(ENDPOINT)
 
 
 @pytest.fixture

@@ -10,16 +10,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mlinfra import Capture, DriftMonitor, Endpoint, Rollout, drift, js_divergence, rmse
+from mlinfra import Rollout
 from mlinfra.adapters import Deployment, ResolvedPart
 from mlinfra.artifacts import ArtifactStore
 from mlinfra.environment import Environment
 from mlinfra.rollout.samples import ReleaseSamples, Samples
-from mlinfra.testing.specimens import MODEL
 from mlinfra_providers.kubernetes.service import KubernetesService
 from mlinfra_providers.remote.shipped import shipped_url
 from tests.lab.kubernetes.target import ARTIFACTS
-from tests.lab.released import released
+from tests.lab.released import released, watched
 from tests.lab.test_kubernetes_target import ENDPOINT, Platform, cluster, platform, until
 
 __all__ = ["cluster", "platform"]
@@ -27,16 +26,7 @@ pytestmark = pytest.mark.local
 
 REQUESTS = 60
 STORE = f"s3://{ARTIFACTS}/models"
-DECLARED = Endpoint(
-    ENDPOINT,
-    model=MODEL,
-    runtime="sklearn",
-    capture=Capture(percent=100),
-    rollout=Rollout(gates=[rmse() <= 1, drift()], label_delay="1s"),
-)
-MONITOR = DriftMonitor(
-    ENDPOINT, endpoint=DECLARED, baseline=MODEL.trained_by, every="1h", thresholds={"hours": js_divergence() <= 0.2}
-)
+DECLARED, MONITOR = watched(ENDPOINT)
 
 
 def test_gates_get_quality_and_drift_of_what_pods_captured(platform: Platform, tmp_path: Path) -> None:

@@ -91,36 +91,24 @@ def tidy_up(
 
 def forgetting(captured: pulumi.Input[str], versions: str | None = None) -> storage.ManagementPolicySchemaArgs:
     """Return what deletes captured requests after a year, and old versions, of everything or of what is below."""
-    rule, kinds = storage.ManagementPolicyRuleArgs, ["blockBlob", "appendBlob"]
+    year = storage.ManagementPolicyBaseBlobArgs(
+        delete=storage.DateAfterModificationArgs(days_after_modification_greater_than=KEPT_DAYS)
+    )
+    month = storage.ManagementPolicyVersionArgs(
+        delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=OLD_VERSIONS_DAYS)
+    )
+    actions = storage.ManagementPolicyActionArgs
     return storage.ManagementPolicySchemaArgs(
         rules=[
-            rule(
-                name="captured",
-                type="Lifecycle",
-                enabled=True,
-                definition=storage.ManagementPolicyDefinitionArgs(
-                    actions=storage.ManagementPolicyActionArgs(
-                        base_blob=storage.ManagementPolicyBaseBlobArgs(
-                            delete=storage.DateAfterModificationArgs(days_after_modification_greater_than=KEPT_DAYS)
-                        )
-                    ),
-                    filters=storage.ManagementPolicyFilterArgs(blob_types=kinds, prefix_match=[captured]),
-                ),
-            ),
-            rule(
-                name="versions",
-                type="Lifecycle",
-                enabled=True,
-                definition=storage.ManagementPolicyDefinitionArgs(
-                    actions=storage.ManagementPolicyActionArgs(
-                        version=storage.ManagementPolicyVersionArgs(
-                            delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=OLD_VERSIONS_DAYS)
-                        )
-                    ),
-                    filters=storage.ManagementPolicyFilterArgs(
-                        blob_types=["blockBlob"], prefix_match=[versions] if versions else None
-                    ),
-                ),
-            ),
+            _rule("captured", actions(base_blob=year), ["blockBlob", "appendBlob"], captured),
+            _rule("versions", actions(version=month), ["blockBlob"], versions),
         ]
     )
+
+
+def _rule(
+    name: str, actions: storage.ManagementPolicyActionArgs, kinds: list[str], below: pulumi.Input[str] | None
+) -> storage.ManagementPolicyRuleArgs:
+    filters = storage.ManagementPolicyFilterArgs(blob_types=kinds, prefix_match=None if below is None else [below])
+    definition = storage.ManagementPolicyDefinitionArgs(actions=actions, filters=filters)
+    return storage.ManagementPolicyRuleArgs(name=name, type="Lifecycle", enabled=True, definition=definition)
