@@ -136,6 +136,17 @@ class Run:
     log: str = ""
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """The rows that a feature store holds. `data` is their digest, `read_at` (ISO 8601) when their source was asked
+    last, `written` whether this call wrote them: False where they were there already."""
+
+    rows: int
+    data: str
+    read_at: str
+    written: bool
+
+
 class Service(Protocol):
     """The running side of a target: what is asked and done outside the engine."""
 
@@ -183,6 +194,13 @@ class Service(Protocol):
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
         """Run a job, or adopt the finished run with the same inputs; `again` runs it once more."""
+        ...
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Write a feature store's rows, where its source gives others than those that are there.
+
+        The source is asked when its code or columns changed, when the rows are older than `refresh`, or when the store
+        was made anew. Called again after a kill, it does what is left."""
         ...
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:

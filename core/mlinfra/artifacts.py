@@ -5,6 +5,7 @@
     <url>/releases/<stack>/<hex digest>.json
     <url>/signatures/<stack>/<hex digest>.json
     <url>/runs/<environment>/<job>/<12 digits>.json    training runs on targets elsewhere
+    <url>/features/<environment>/<store>.json          which rows a feature store elsewhere holds
 
 The digest of a tree is the digest of that JSON (see `mlinfra.digests.digest_tree`), so that the listing proves
 itself, and each file is proved on arrival. Files in a local store appear by renaming; object stores show a file
@@ -158,11 +159,10 @@ class ArtifactStore:
         Raises:
             MlinfraError: there is no such release in the store.
         """
-        with self._explained("read"):
-            try:
-                return bytes(self._files.cat_file(f"{self._root}/releases/{stack}/{_hex(digest)}.json"))
-            except FileNotFoundError:
-                raise MlinfraError(f"{self.url} holds no release {short(digest)} of {stack}") from None
+        data = self._kept(f"releases/{stack}/{_hex(digest)}.json")
+        if data is None:
+            raise MlinfraError(f"{self.url} holds no release {short(digest)} of {stack}")
+        return data
 
     def releases(self, stack: str) -> list[str]:
         """Return the digests of a stack's releases, sorted."""
@@ -175,11 +175,7 @@ class ArtifactStore:
 
     def signature(self, stack: str, digest: str) -> bytes | None:
         """Return the signature of a release, or None where it has none."""
-        with self._explained("read"):
-            try:
-                return bytes(self._files.cat_file(f"{self._root}/signatures/{stack}/{_hex(digest)}.json"))
-            except FileNotFoundError:
-                return None
+        return self._kept(f"signatures/{stack}/{_hex(digest)}.json")
 
     def put_run(self, environment: str, job: str, run: str, data: bytes) -> None:
         """Keep what is known of a training run that ended on a target elsewhere; the newest counts."""
@@ -188,11 +184,16 @@ class ArtifactStore:
 
     def run(self, environment: str, job: str, run: str) -> bytes | None:
         """Return what `put_run` kept, or None where there is no such run."""
-        with self._explained("read"):
-            try:
-                return bytes(self._files.cat_file(f"{self._root}/runs/{environment}/{job}/{run}.json"))
-            except FileNotFoundError:
-                return None
+        return self._kept(f"runs/{environment}/{job}/{run}.json")
+
+    def put_ingested(self, environment: str, store: str, data: bytes) -> None:
+        """Keep what is known of the rows that a feature store on a target elsewhere holds."""
+        with self._explained("write"):
+            self._write(f"{self._root}/features/{environment}/{store}.json", data)
+
+    def ingested(self, environment: str, store: str) -> bytes | None:
+        """Return what `put_ingested` kept, or None where nothing was ingested."""
+        return self._kept(f"features/{environment}/{store}.json")
 
     def stacks(self) -> list[str]:
         """Return the names of the stacks that have releases here, sorted."""
@@ -291,6 +292,13 @@ class ArtifactStore:
             _sync(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def _kept(self, path: str) -> bytes | None:
+        with self._explained("read"):
+            try:
+                return bytes(self._files.cat_file(f"{self._root}/{path}"))
+            except FileNotFoundError:
+                return None
 
     def _write(self, path: str, data: bytes) -> None:
         if not self._local:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.operations.alone import Busy, alone
+from mlinfra.operations.ingest import ingest
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.rollout import Asked, Standing, keep_in_state, roll_out
 from mlinfra.operations.session import Session
@@ -80,6 +81,7 @@ def _alone(repository: Repository, session: Session, progress: Progress, asked: 
         if any(standing.shifts for standing in standings):
             progress.phase("recording it in the state")
             keep_in_state(session, session.stack(progress.note), progress, standings)
+        ingest(session, progress)
     return Ticked(name, standings)
 
 

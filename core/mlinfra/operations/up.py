@@ -15,6 +15,7 @@ from mlinfra.diff import Change, ResourceChange
 from mlinfra.engine_events import Outcome
 from mlinfra.operations.alone import alone
 from mlinfra.operations.check import Checked, check_session
+from mlinfra.operations.ingest import ingest
 from mlinfra.operations.plan import Plan, plan_of
 from mlinfra.operations.progress import Progress
 from mlinfra.operations.rollout import Asked, Standing, keep_in_state, roll_out, settle_superseded
@@ -118,6 +119,7 @@ def make_true(
     outcomes.append(stack.up(progress.step))
     standings = roll_out(session, progress.note, asked)
     keep_in_state(session, stack, progress, standings)
+    ingest(session, progress)  # a source that fails must not hold up a rollout
     status = status_of(session)
     if not refresh and not all(item.serves for item in status.endpoints):
         progress.phase("not everything serves as it should: asking what is really there, and mending it")

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.adapters import Ingested, ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
@@ -113,6 +113,10 @@ class AzureMLService:
         place = Place(given=abfs(given(environment)), runs=abfs(made))
         jobs = CommandJobs(environment, self._azure)
         return training.train(environment, self._repository, part, jobs, place, again=again, say=say)
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Write nothing yet: see `not_yet` of the adapter."""
+        return Ingested(0, "", "", written=False)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Return what training runs printed that were asked for here.

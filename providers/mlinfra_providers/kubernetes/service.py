@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.adapters import Ingested, ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.model_registry import ModelRegistry
@@ -117,6 +117,10 @@ class KubernetesService:
         place = Place(given=self._store, runs=f"{self._store}/jobs/{self._environment.name}")
         jobs = TrainJobs(self._cluster)
         return train(self._environment, self._repository, part, jobs, place, again=again, say=say)
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Write nothing yet: see `not_yet` of the adapter."""
+        return Ingested(0, "", "", written=False)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Bring the lines of a part's pods here, and return their files; of a training job those of its runs."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mlinfra.problems import MlinfraError
 from mlinfra_providers.local.features import Features
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
-from mlinfra_providers.local.sources import Snapshot, newest, source_digest
+from mlinfra_providers.local.sources import Snapshot, is_old, newest, source_digest
 from mlinfra_providers.run_record import Input
 
 Say = Callable[[str], None]
@@ -51,14 +50,6 @@ def read_inputs(layout: Layout, part: ResolvedPart, say: Say, prepare: Prepare |
     return found
 
 
-def is_old(reading: Snapshot, refresh: str | None) -> bool:
-    """Return whether a reading is older than its source declares."""
-    if refresh is None:
-        return False
-    age = datetime.now(UTC) - datetime.fromisoformat(reading.read_at)
-    return age.total_seconds() >= seconds(refresh)
-
-
 def _inputs_key(layout: Layout, job: TrainingJob, folder: Path) -> str:
     """Return a digest of what the inputs are made of: their sources and newest readings. Needs no Feast."""
     readings: dict[str, Any] = {}
@@ -69,7 +60,7 @@ def _inputs_key(layout: Layout, job: TrainingJob, folder: Path) -> str:
         readings[name] = {
             "spec": value.spec(),
             "own": own.digest if own else None,
-            "old": own is not None and isinstance(value, Dataset) and is_old(own, value.refresh),
+            "old": own is not None and isinstance(value, Dataset) and is_old(own.read_at, _refresh(value)),
             "stores": {store: reading.digest if reading else None for store, reading in known.items()},
             "ttl": {store.name: store.ttl for store in stores},
             "features": {store.name: [feature.spec() for feature in store.features] for store in stores},
@@ -90,7 +81,7 @@ def _dataset(
             folder,
             [physical_name(store) for store in value.features],
             digest=source_digest(folder),
-            refresh_seconds=seconds(value.refresh) if value.refresh else None,
+            refresh_seconds=_refresh(value),
             progress=say,
         )
 
@@ -102,6 +93,10 @@ def _rows(layout: Layout, store: FeatureStore) -> Snapshot:
             f"the feature store {store.name!r} was not read yet", remedy=f"mlinfra up {layout.environment}"
         )
     return rows
+
+
+def _refresh(value: Dataset) -> int | None:
+    return seconds(value.refresh) if value.refresh else None
 
 
 def _dataset_name(job: TrainingJob, name: str) -> str:

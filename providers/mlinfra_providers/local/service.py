@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.adapters import Ingested, ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
 from mlinfra.declarations.training_job import TrainingJob
@@ -22,6 +22,7 @@ from mlinfra.resources import Resources
 from mlinfra.rollout.record import Phase, RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.local import samples, training_runs
+from mlinfra_providers.local.ingest import ingest
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
 from mlinfra_providers.local.ports import HOST
@@ -153,6 +154,10 @@ class LocalService:
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
         """Run a job, or adopt the finished run with the same inputs."""
         return training_runs.train(self._layout, self._environment, part, again=again, say=say)
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Read a feature store's source again, where its rows are old; its resource wrote them the first time."""
+        return ingest(self._layout, self._environment, part)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Return the log files of a part, oldest first."""

@@ -102,7 +102,7 @@ def snapshot(
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / "lock"):
         index = read_kept(place / "index.json") or {}
-        if not force and index.get("key") == key and not _is_old(index, refresh_seconds):
+        if not force and index.get("key") == key and not is_old(index["read_at"], refresh_seconds):
             kept = _from_index(place, name, index)
             if kept.path.is_file():
                 return kept
@@ -135,16 +135,17 @@ def newest(layout: Layout, name: str) -> Snapshot | None:
     return kept if kept is not None and kept.path.is_file() else None
 
 
+def is_old(read_at: str, refresh_seconds: float | None) -> bool:
+    """Return whether what was read at a moment (ISO 8601) must be read again."""
+    if refresh_seconds is None:
+        return False
+    return time.time() - datetime.fromisoformat(read_at).timestamp() >= refresh_seconds
+
+
 def _from_index(place: Path, name: str, index: Mapping[str, Any]) -> Snapshot:
     return Snapshot(
         name, place / index["file"], index["digest"], int(index["rows"]), dict(index["columns"]), index["read_at"]
     )
-
-
-def _is_old(index: Mapping[str, Any], refresh_seconds: int | None) -> bool:
-    if refresh_seconds is None:
-        return False
-    return time.time() - datetime.fromisoformat(index["read_at"]).timestamp() >= refresh_seconds
 
 
 def _remove_partial(place: Path) -> None:

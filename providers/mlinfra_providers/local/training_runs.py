@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mlinfra.adapters import ResolvedPart, Run
 from mlinfra.artifacts import ArtifactStore
-from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.durations import seconds
 from mlinfra.environment import Environment
-from mlinfra_providers.local import feature_store, runs
-from mlinfra_providers.local.inputs import is_old, read_inputs
+from mlinfra_providers.local import runs
+from mlinfra_providers.local.ingest import ingest
+from mlinfra_providers.local.inputs import read_inputs
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.naming import physical_name
-from mlinfra_providers.local.resources.feature_view import FeatureView
-from mlinfra_providers.local.sources import newest
 from mlinfra_providers.local.tracking import Tracker
 from mlinfra_providers.run_record import Request
 
@@ -35,7 +34,8 @@ def train(layout: Layout, environment: Environment, part: ResolvedPart, *, again
     job = part.part
     assert isinstance(job, TrainingJob)
     folder = layout.repository / "stacks" / part.folder
-    _refresh_stores(layout, part, environment)
+    for input_ in part.part.references():
+        ingest(layout, environment, replace(part, part=input_))
     request = Request(
         job=physical_name(job),
         folder=folder,
@@ -56,13 +56,3 @@ def train(layout: Layout, environment: Environment, part: ResolvedPart, *, again
 def logs(layout: Layout, name: str) -> list[Path]:
     """Return the log files of a job's runs, oldest first."""
     return runs.logs(layout, name)
-
-
-def _refresh_stores(layout: Layout, part: ResolvedPart, environment: Environment) -> None:
-    """Read the stores again whose rows are older than they declare."""
-    for store in part.part.references():
-        assert isinstance(store, FeatureStore)
-        reading = newest(layout, physical_name(store))
-        if reading is not None and is_old(reading, store.refresh):
-            inputs = {"environment": environment.name, **feature_store.definition(part, store)}
-            FeatureView(layout.repository).create(inputs)

@@ -81,7 +81,7 @@ def put_code(store: ArtifactStore, folder: Path, expected: str) -> Tree:
 
 def put_inputs(store: ArtifactStore, inputs: Mapping[str, Input]) -> Mapping[str, Tree]:
     """Put each input where jobs read, as a tree of one file."""
-    return {name: _put_file(store, given.path) for name, given in inputs.items()}
+    return {name: put_rows(store, given.path) for name, given in inputs.items()}
 
 
 def tree(store: ArtifactStore, digest: str) -> Tree:
@@ -89,7 +89,8 @@ def tree(store: ArtifactStore, digest: str) -> Tree:
     return Tree(digest, f"{store.url}/trees/{digest.removeprefix(PREFIX)}")
 
 
-def _put_file(store: ArtifactStore, path: Path) -> Tree:
+def put_rows(store: ArtifactStore, path: Path) -> Tree:
+    """Put a Parquet file where jobs read, as a tree of one file."""
     with tempfile.TemporaryDirectory(prefix=".given-", dir=path.parent) as scratch:
         alone = Path(scratch) / ROWS_FILE
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 
-from mlinfra.adapters import Deployment, Instance, Links, ResolvedPart, Run, Serving
+from mlinfra.adapters import Deployment, Ingested, Instance, Links, ResolvedPart, Run, Serving
 from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
@@ -213,6 +213,10 @@ class AcmeService:
         assert isinstance(job, TrainingJob)
         say(f"stops after {job.max_runtime}")
         return Run("none", "failed", {}, (), 0.0, False, "")
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Write nothing."""
+        return Ingested(0, "", "", written=False)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Return no logs."""
