@@ -36,14 +36,12 @@ class Vertex(AdapterByFile):
         "the protobufs of google-cloud-aiplatform, and an emulated Google Cloud with the real engine; no account"
     )
     proofs: Mapping[str, str] = {
-        "FeatureStore": "the protobufs; deployed to the emulated Google Cloud by the real engine",
+        "FeatureStore": "the protobufs; deployed to the emulated Google Cloud by the real engine, rows loaded there",
         "TrainingJob": "custom jobs that really run in the emulated Vertex AI",
         "Endpoint": "real servers behind the emulated Vertex AI, its faults included",
         "DriftMonitor": "the protobufs; its query, on the emulated BigQuery; the native job, on the emulated Vertex AI",
     }
     not_yet: Mapping[str, str] = {
-        "FeatureStore.source": "is named at the table; nothing writes the rows yet",
-        "FeatureStore.refresh": "is when rows go online; nothing writes them yet",
         "DriftMonitor.native=requests that come as V2 tensors": "are not read: Vertex AI's monitor takes `instances`",
     }
     shared = True

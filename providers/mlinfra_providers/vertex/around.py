@@ -21,7 +21,7 @@ from mlinfra.environment import Environment
 from mlinfra.realize import Surroundings
 from mlinfra_providers.short_names import short_name
 from mlinfra_providers.tags import as_labels, owner_of_all, tags_of
-from mlinfra_providers.vertex.naming import FEATURE_LIMIT, NAME_LIMIT
+from mlinfra_providers.vertex.naming import NAME_LIMIT, online_store
 from mlinfra_providers.vertex.network import Network, make_network
 from mlinfra_providers.vertex.storage import KEPT_DAYS, make_bucket, make_dataset
 
@@ -36,13 +36,12 @@ _ENCRYPTING = ("service-{}@gs-project-accounts", "bq-{}@bigquery-encryption", "s
 
 @dataclass(frozen=True)
 class Around:
-    """What the parts get: `key` is the resource name of a key, `online` the name of the online store."""
+    """What the parts get: `key` is the resource name of a key."""
 
     provider: gcp.Provider
     key: str
     network: Network
     channel: pulumi.Output[str]
-    online: str
     made: Sequence[pulumi.Resource]
     """What must be there before anything is written."""
 
@@ -70,14 +69,13 @@ def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
         made.append(make_dataset(environment, "features", key, labels, ready))
     if any(isinstance(part.part, Endpoint) and part.part.capture for part in parts):
         made.append(make_dataset(environment, "capture", key, labels, ready))
-    online = short_name(environment.name, "features", limit=FEATURE_LIMIT, separator="_")
     if any(store.online for store in stores):
-        made.append(_online_store(environment, online, key, labels, ready))
+        made.append(_online_store(environment, key, labels, ready))
     network, joined = make_network(environment, identity.member, opts)
     channel, topic = _channel(environment, identity, key, labels, ready)
     _logs(environment, opts)
     _budget(environment, topic, labels, opts)
-    around = Around(provider=provider, key=key, network=network, channel=channel, online=online, made=[*made, *joined])
+    around = Around(provider=provider, key=key, network=network, channel=channel, made=[*made, *joined])
     return replace(links, around=around)
 
 
@@ -140,12 +138,12 @@ def _agent(identity: gcp.projects.ServiceIdentity, pattern: str) -> pulumi.Outpu
 
 
 def _online_store(
-    environment: Environment, called: str, key: str, labels: dict[str, str], opts: pulumi.ResourceOptions
+    environment: Environment, key: str, labels: dict[str, str], opts: pulumi.ResourceOptions
 ) -> gcp.vertex.AiFeatureOnlineStore:
     """Register the one online store, whose nodes all feature views of the environment share."""
     return gcp.vertex.AiFeatureOnlineStore(
         f"{environment.name}-features",
-        name=called,
+        name=online_store(environment.name),
         project=environment.account,
         region=environment.region,
         bigtable=gcp.vertex.AiFeatureOnlineStoreBigtableArgs(

@@ -49,6 +49,16 @@ class Clients:
         """Return the client of custom jobs."""
         return _vertex("JobServiceClient", self._region)
 
+    @property
+    def online_stores(self) -> Any:
+        """Return the client of online stores and their feature views."""
+        return _vertex("FeatureOnlineStoreAdminServiceClient", self._region)
+
+    @property
+    def tables(self) -> Any:
+        """Return the client of BigQuery; its own setting for an emulator is `BIGQUERY_EMULATOR_HOST`."""
+        return _bigquery(self._project)
+
     def bucket(self, name: str) -> Any:
         """Return a bucket of Cloud Storage."""
         return _storage(self._project).bucket(name)
@@ -104,6 +114,13 @@ def _storage(project: str) -> Any:
     if emulator and "://" not in emulator:
         # Pulumi's backend wants it so, and this client with the scheme
         return Client(project=project, client_options={"api_endpoint": f"http://{emulator}"})
+    return Client(project=project)
+
+
+@cache
+def _bigquery(project: str) -> Any:
+    from google.cloud.bigquery import Client
+
     return Client(project=project)
 
 

@@ -16,16 +16,15 @@ from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.durations import seconds
 from mlinfra_providers.tags import as_labels, tags_of
-from mlinfra_providers.vertex.naming import FEATURE_LIMIT, name, options
+from mlinfra_providers.vertex.naming import feature_view, online_store, options
 from mlinfra_providers.vertex.schedules import cron
-from mlinfra_providers.vertex.storage import dataset_id
+from mlinfra_providers.vertex.storage import dataset_id, feature_table
 
 TYPES = {"float64": "FLOAT64", "int64": "INT64", "string": "STRING", "bool": "BOOL"}
 """The types of BigQuery."""
 ENTITY, TIMESTAMP = "entity_id", "feature_timestamp"
 """The columns that a feature group looks for."""
 DAILY = "0 0 * * *"
-_TABLE_LIMIT = 1024
 
 
 def declare(part: ResolvedPart, links: Links) -> Links:
@@ -33,8 +32,8 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     store = part.part
     assert isinstance(store, FeatureStore)
     environment = links.environment
-    called = name(environment.name, store, limit=FEATURE_LIMIT, separator="_")
-    table_id = name(environment.name, store, limit=_TABLE_LIMIT, separator="_")
+    called, path = feature_view(environment.name, store), feature_table(environment, store)
+    table_id = path.rpartition(".")[2]
     labels = as_labels(tags_of(environment, part))
     place = {"project": environment.account, "region": environment.region}
     table = _table(part, links, table_id, labels)
@@ -45,7 +44,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         project=environment.account,
         description="mlinfra: what the feature group reads",
         deletion_protection=False,
-        view=gcp.bigquery.TableViewArgs(query=_query(store, links, table_id), use_legacy_sql=False),
+        view=gcp.bigquery.TableViewArgs(query=_query(store, path), use_legacy_sql=False),
         labels=labels,
         opts=options(links, protect=True, depends_on=[table]),
     )
@@ -54,9 +53,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         name=called,
         description=f"mlinfra: {called}",
         big_query=gcp.vertex.AiFeatureGroupBigQueryArgs(
-            big_query_source=gcp.vertex.AiFeatureGroupBigQueryBigQuerySourceArgs(
-                input_uri=f"bq://{_path(links, f'{table_id}_rows')}"
-            ),
+            big_query_source=gcp.vertex.AiFeatureGroupBigQueryBigQuerySourceArgs(input_uri=f"bq://{path}_rows"),
             entity_id_columns=[ENTITY],
         ),
         labels=labels,
@@ -78,7 +75,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     ]
     if store.online:
         _view(part, links, called, [group, *features])
-    return links.giving(part, name=_path(links, table_id), resource=group)
+    return links.giving(part, name=path, resource=group)
 
 
 def _table(part: ResolvedPart, links: Links, table_id: str, labels: dict[str, str]) -> gcp.bigquery.Table:
@@ -112,11 +109,11 @@ def _source(part: ResolvedPart, store: FeatureStore) -> str:
     return f"mlinfra: made by {part.folder}/{store.source} of {part.code}{every}"
 
 
-def _query(store: FeatureStore, links: Links, table_id: str) -> str:
+def _query(store: FeatureStore, path: str) -> str:
     """Return the view: what a group looks for, the features, and only rows that are not too old to be given."""
     selected = [f"CAST(`{store.entity.name}` AS STRING) AS `{ENTITY}`", f"`{store.event_time}` AS `{TIMESTAMP}`"]
     selected += [f"`{feature.name}`" for feature in store.features]
-    query = f"SELECT {', '.join(selected)} FROM `{_path(links, table_id)}`"
+    query = f"SELECT {', '.join(selected)} FROM `{path}`"
     if store.ttl is None:
         return query
     newest = f"TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {seconds(store.ttl):g} SECOND)"
@@ -133,7 +130,7 @@ def _view(part: ResolvedPart, links: Links, called: str, depends_on: list[Any]) 
         name=called,
         project=links.environment.account,
         region=links.environment.region or "",
-        feature_online_store=links.around.online,
+        feature_online_store=online_store(links.environment.name),
         sync_config=gcp.vertex.AiFeatureOnlineStoreFeatureviewSyncConfigArgs(cron=f"TZ=UTC {schedule}"),
         feature_registry_source=gcp.vertex.AiFeatureOnlineStoreFeatureviewFeatureRegistrySourceArgs(
             feature_groups=[
@@ -143,7 +140,3 @@ def _view(part: ResolvedPart, links: Links, called: str, depends_on: list[Any]) 
         labels=as_labels(tags_of(links.environment, part)),
         opts=options(links, depends_on=depends_on),
     )
-
-
-def _path(links: Links, table_id: str) -> str:
-    return f"{links.environment.account}.{dataset_id(links.environment, 'features')}.{table_id}"

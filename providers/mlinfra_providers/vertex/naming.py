@@ -36,6 +36,16 @@ def name(environment: str, part: Part, *pieces: str, limit: int = NAME_LIMIT, se
     return short_name(environment, physical_name(part), *pieces, limit=limit, separator=separator)
 
 
+def online_store(environment: str) -> str:
+    """Return the name of the one online store of an environment."""
+    return short_name(environment, "features", limit=FEATURE_LIMIT, separator="_")
+
+
+def feature_view(environment: str, store: Part) -> str:
+    """Return the name of a store's feature group, and of its feature view."""
+    return name(environment, store, limit=FEATURE_LIMIT, separator="_")
+
+
 def number(*pieces: str) -> str:
     """Return nine digits, none of them a zero in front: so many an endpoint's id may have, and a deployed model's."""
     whole = int(hashlib.sha256("\0".join(pieces).encode()).hexdigest(), 16)

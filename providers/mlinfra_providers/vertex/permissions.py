@@ -26,7 +26,8 @@ def needed(environment: Environment) -> Mapping[str, Sequence[str]]:
         "training": ("aiplatform.customJobs.create", "aiplatform.customJobs.get", "aiplatform.customJobs.list",
                      "aiplatform.customJobs.cancel"),
         "features": (*_crud("aiplatform.featureGroups", "create"), *_crud("aiplatform.features", "create"),
-                     *_crud("aiplatform.featureOnlineStores", "create"), *_crud("aiplatform.featureViews", "create")),
+                     *_crud("aiplatform.featureOnlineStores", "create"), *_crud("aiplatform.featureViews", "create"),
+                     "aiplatform.featureViews.sync", "aiplatform.featureViewSyncs.list"),
         "data": (*_crud("bigquery.datasets", "create"), *_crud("bigquery.tables", "create"),
                  *_crud("storage.buckets", "create"), "storage.buckets.getIamPolicy", "storage.buckets.setIamPolicy"),
         "identities of the parts": (
@@ -36,7 +37,7 @@ def needed(environment: Environment) -> Mapping[str, Sequence[str]]:
             "resourcemanager.projects.setIamPolicy", "serviceusage.services.get", "serviceusage.services.use"),
         "drift": (*_crud("cloudscheduler.jobs", "create"),
                   *_crud("aiplatform.modelDeploymentMonitoringJobs", "create")),
-        "captured requests": ("bigquery.jobs.create", "bigquery.tables.getData"),
+        "rows and captured requests": ("bigquery.jobs.create", "bigquery.tables.getData", "bigquery.tables.updateData"),
         "alarms": (*_crud("monitoring.alertPolicies", "create"), *_crud("monitoring.dashboards", "create"),
                    *_crud("monitoring.notificationChannels", "create"), "monitoring.timeSeries.list",
                    *_crud("pubsub.topics", "create"), "pubsub.topics.getIamPolicy", "pubsub.topics.setIamPolicy"),

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.adapters import Ingested, ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
@@ -108,6 +108,14 @@ class VertexService:
         place = Place(given_uri(environment), runs_uri(environment, part))
         jobs = CustomJobs(environment, self._clients)
         return train(environment, self._repository, part, jobs, place, again=again, say=say)
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Load a feature store's rows into its table of BigQuery, and have the newest brought online."""
+        from mlinfra_providers.remote.ingest import ingest
+        from mlinfra_providers.vertex.feature_rows import FeatureRows
+
+        writer = FeatureRows(self._environment, self._clients)
+        return ingest(self._environment, self._repository, part, given_uri(self._environment), writer, say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Bring the newest lines of a part from Cloud Logging into files; return them, oldest first."""

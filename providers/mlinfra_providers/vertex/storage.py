@@ -6,6 +6,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.environment import Environment
 from mlinfra_providers.short_names import short_name
 from mlinfra_providers.vertex.naming import name
@@ -48,6 +49,12 @@ def mounted(uri: str) -> str:
 def dataset_id(environment: Environment, purpose: str) -> str:
     """Return the name of a BigQuery dataset: `prod_features`, `prod_capture`."""
     return short_name(environment.name, purpose, limit=_DATASET_LIMIT, separator="_")
+
+
+def feature_table(environment: Environment, store: FeatureStore) -> str:
+    """Return the table of BigQuery that holds the rows of a store: `project.dataset.table`."""
+    table = name(environment.name, store, limit=_DATASET_LIMIT, separator="_")
+    return f"{environment.account}.{dataset_id(environment, 'features')}.{table}"
 
 
 def capture_table(environment: Environment, endpoint: Endpoint) -> str:

@@ -25,6 +25,7 @@ SERVICES = {
     "EndpointService": "endpoint_service",
     "ModelService": "model_service",
     "JobService": "job_service",
+    "FeatureOnlineStoreAdminService": "feature_online_store_admin_service",
 }
 _VARIABLE = re.compile(r"\{([\w.]+)=([^}]+)\}")
 _FIELD = re.compile(r"^ {4}(\w+) \(.*?\):\n {8}(?:Required|Output only|Immutable|Optional)?", re.M)

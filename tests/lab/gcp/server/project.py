@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.lab.gcp.names import PLUGIN, THINGS
-from tests.lab.gcp.server import bigquery
+from tests.lab.gcp.server import bigquery, tables
 from tests.lab.gcp.server.answers import Answer, Asked, Failed
 from tests.lab.gcp.server.api import understood
 from tests.lab.gcp.server.endpoints import Endpoints
 from tests.lab.gcp.server.faults import Faults
+from tests.lab.gcp.server.feature_views import FeatureViews
 from tests.lab.gcp.server.jobs import Jobs
 from tests.lab.gcp.server.logs import Logs
 from tests.lab.gcp.server.models import Models
@@ -52,6 +53,8 @@ class Project:
         self.jobs = Jobs(self.operations, self.storage, self.faults, self.logs)
         self.monitors = Monitors(self.operations, self.endpoints)
         self.things = Things(self.storage)
+        self.tables = tables.Tables(self.things, self.storage)
+        self.views = FeatureViews(self.operations.clock, self.things)
         for bucket in GIVEN_BUCKETS:
             self.storage.make(bucket)
         self._methods: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -79,6 +82,8 @@ class Project:
             "ListModelDeploymentMonitoringJobs": self.monitors.list,
             "UpdateModelDeploymentMonitoringJob": self.monitors.update,
             "DeleteModelDeploymentMonitoringJob": self.monitors.delete,
+            "SyncFeatureView": self.views.sync,
+            "ListFeatureViewSyncs": self.views.list,
         }
 
     def _delete_model(self, request: Any) -> dict[str, Any]:
@@ -104,6 +109,9 @@ class Project:
             return self.logs.list(asked, self.endpoints.printed)
         if bigquery.PATH.fullmatch(asked.path):
             return bigquery.query(asked, self.seen.tables)
+        if asked.path.startswith(tables.PATH):
+            with self._lock:
+                return self.tables.answer(asked)
         if asked.path.startswith("/v1/projects/"):
             return self._vertex(asked)
         with self._lock:
@@ -147,6 +155,10 @@ class Project:
                 return Answer.json(self.there())
             case ("GET", "/lab/captured"):
                 return Answer.json(self.seen.tables)
+            case ("GET", "/lab/rows"):
+                return Answer.json(self.tables.rows.get(asked.one("table")))
+            case ("GET", "/lab/synced"):
+                return Answer.json(self.views.synced)
             case ("POST", "/lab/swap"):
                 self.endpoints.swap(body["endpoint"], body["id"], body["other"])
             case ("POST", "/lab/empty"):

@@ -9,6 +9,7 @@ to a policy, and adding it twice is fine (https://registry.terraform.io/provider
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,6 +27,8 @@ class Things:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.kept: dict[tuple[str, str], dict[str, Any]] = {}
+        self.made: dict[tuple[str, str], float] = {}
+        """When each was made, in seconds since 1970."""
 
     def answer(self, asked: Asked) -> Answer:
         """Answer a request of the lab's plugin. Raises Failed."""
@@ -37,6 +40,7 @@ class Things:
                 if key[0] == BUCKET:
                     self._storage.make(key[1])
                 self.kept[key] = asked.json()
+                self.made.setdefault(key, time.time())
             case "PUT":
                 self._found(key)
                 self.kept[key] = asked.json()
@@ -44,7 +48,7 @@ class Things:
                 self._found(key)
                 if key[0] == BUCKET:
                     self._storage.remove(key[1])
-                del self.kept[key]
+                del self.kept[key], self.made[key]
                 return Answer.json({})
         return Answer.json(self._found(key))
 
