@@ -155,6 +155,6 @@ def test_what_is_not_online_is_not_synced(features: Features) -> None:
 def test_what_bigquery_refuses_is_said_and_done_again(features: Features) -> None:
     features.make([*FIELDS[:2], {"name": "wind", "type": "INT64", "mode": "NULLABLE"}, *FIELDS[3:]])
     for _ in range(2):
-        with pytest.raises(MlinfraError, match="loading the rows of weather: .*Field wind has changed type"):
+        with pytest.raises(MlinfraError, match=r"loading the rows of weather: .*Field wind has changed type"):
             features.ingest()
     assert features.rows() is None

@@ -31,15 +31,12 @@ class SageMaker(AdapterByFile):
     packages = ("pulumi_aws", "boto3", "s3fs")
     proved_against = "botocore's model of the API, and an emulated AWS with the real engine; no account"
     proofs: Mapping[str, str] = {
-        "FeatureStore": "botocore's model; deployed to the emulated AWS by the real engine",
+        "FeatureStore": "botocore's model; deployed to the emulated AWS by the real engine, rows written there",
         "TrainingJob": "jobs that really run in the emulated SageMaker",
         "Endpoint": "real servers behind the emulated SageMaker, its faults included",
         "DriftMonitor": "botocore's model; measured on its format of captured data",
     }
-    not_yet: Mapping[str, str] = {
-        "FeatureStore.source": "is named at the feature group; nothing writes the rows yet",
-        "FeatureStore.refresh": "is named at the feature group; nothing writes the rows yet",
-    }
+    not_yet: Mapping[str, str] = {}
     shared = True
     place: Mapping[str, tuple[Any, Any]] = {
         "account": ("111122223333", "444455556666"),

@@ -96,6 +96,7 @@ def needed(environment: Environment) -> list[Grant]:
                               "ModelPackageGroup ModelPackage Pipeline TrainingJob ProcessingJob")
               + _verbs("sagemaker", "Create Describe Delete Update", "Endpoint")
               + ["sagemaker:AddTags", "sagemaker:DeleteTags", "sagemaker:InvokeEndpoint",
+                 "sagemaker:BatchWriteRecord",
                  "sagemaker:StartPipelineExecution", "sagemaker:StopTrainingJob",
                  "sagemaker:UpdateEndpointWeightsAndCapacities", "sagemaker:UpdateFeatureGroup",
                  "sagemaker:UpdateModelPackage", "sagemaker:UpdatePipeline"],

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mlinfra.adapters import ResolvedPart, Run, ServedRelease, Serving
+from mlinfra.adapters import Ingested, ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
@@ -118,6 +118,15 @@ class SageMakerService:
         assert isinstance(job, TrainingJob)
         jobs, where = Pipelines(self._environment, self._clients), place(self._environment, job)
         return train(self._environment, self._repository, part, jobs, where, again=again, say=say)
+
+    def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
+        """Write a feature store's rows as records of its feature group."""
+        from mlinfra_providers.remote.ingest import ingest
+        from mlinfra_providers.sagemaker.feature_rows import FeatureRows
+
+        environment, given = self._environment, data_uri(self._environment, "given", "rows")
+        writer = FeatureRows(environment, self._clients)
+        return ingest(environment, self._repository, part, given, writer, say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Bring the newest lines of a part from CloudWatch into files; return them, oldest first."""

@@ -83,6 +83,11 @@ class Emulator:
         answer: dict[str, int] = httpx.get(f"{self.url}/lab/invocations", trust_env=False).json()
         return answer
 
+    def records(self) -> dict[str, Any]:
+        """Return the records of feature groups: `offline` a list by group, `online` by group and identifier."""
+        answer: dict[str, Any] = httpx.get(f"{self.url}/lab/records", trust_env=False).json()
+        return answer
+
     def reset(self) -> None:
         """Forget everything, faults too, and stop what serves and trains."""
         for path in ("moto-api/reset", "lab/reset"):

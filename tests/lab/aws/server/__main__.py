@@ -5,8 +5,8 @@
 `POST /lab/faults {"name": "throttle", "times": 5, "operation": "CreateEndpoint"}` makes requests to SageMaker fail
 (connections are lost only of those that change something), `DELETE /lab/faults` ends that, `POST /lab/reset` forgets
 all that SageMaker has, `PUT /lab/clock {"seconds": 2}` says how long a change takes, `GET /lab/requests` counts the
-requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant,
-`PUT /lab/quotas {"ml.m5.large for endpoint usage": 4}` sets SageMaker's quotas.
+requests by operation, `GET /lab/invocations` those that endpoints answered, by endpoint and variant, `GET /lab/records`
+the records of feature groups, `PUT /lab/quotas {"ml.m5.large for endpoint usage": 4}` sets SageMaker's quotas.
 """
 
 from __future__ import annotations
@@ -51,12 +51,16 @@ class Front:
         if changing and self._faults.take("lost-after", operation):
             list(self._application(environ, lambda *_: lambda _: None))
             _cut(environ)
+        if environ["PATH_INFO"] == "/BatchWriteRecord":  # moto has no runtime of the feature store
+            region = environ["HTTP_AUTHORIZATION"].split("/")[2]
+            status, headers, body = self._regions.records.answer(self._regions(region), _body(environ))
+            start(status, list(headers.items()))
+            return [body]
         answer: Iterable[bytes] = self._application(environ, start)
         return answer
 
     def _lab(self, environ: Environ, start: Start) -> list[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        body = json.loads(environ["wsgi.input"].read(length) or b"{}")
+        body = json.loads(_body(environ) or b"{}")
         told: Any = {}
         status = "200 OK"
         match (environ["REQUEST_METHOD"], environ["PATH_INFO"]):
@@ -79,12 +83,20 @@ class Front:
                 QUOTAS.update(body)
             case ("GET", "/lab/requests"):
                 told = dict(self._requests)
+            case ("GET", "/lab/records"):
+                records = self._regions.records
+                told = {"offline": records.offline, "online": records.online}
             case ("GET", "/lab/invocations"):
                 told = dict(self._regions.invocations)
             case _:
                 status = "404 Not Found"
         start(status, [("Content-Type", "application/json")])
         return [json.dumps(told).encode()]
+
+
+def _body(environ: Environ) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
 
 
 def _cut(environ: Environ) -> NoReturn:

@@ -16,6 +16,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from tests.lab.aws.server.faults import Faults
+from tests.lab.aws.server.feature_records import FeatureRecords
 from tests.lab.aws.server.sagemaker import SageMaker
 from tests.lab.aws.server.store import Clock
 
@@ -30,6 +31,7 @@ class Regions:
         self._faults = faults
         self._made: dict[str, SageMaker] = {}
         self.invocations: Counter[str] = Counter()
+        self.records = FeatureRecords(faults)
 
     def __call__(self, region: str) -> SageMaker:
         if region not in self._made:
@@ -46,6 +48,7 @@ class Regions:
         self.close()
         self._made.clear()
         self.invocations.clear()
+        self.records = FeatureRecords(self._faults)
 
     def invoke(self, region: str, endpoint: str, body: bytes, given: Any) -> Answer:
         """Let a variant answer, by its share (docs.aws.amazon.com/sagemaker: runtime_InvokeEndpoint)."""

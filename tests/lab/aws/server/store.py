@@ -183,9 +183,9 @@ def shaped(told: Mapping[str, Any], model: OperationModel) -> Parameters:
     return {key: value for key, value in told.items() if key in members and value is not None}
 
 
-def judged(name: str, parameters: Parameters) -> None:
+def judged(name: str, parameters: Parameters, service: str = "sagemaker") -> None:
     """Check a request against botocore's model, enums, patterns and ranges too. Raises Invalid."""
-    shape = operation("sagemaker", name).input_shape
+    shape = operation(service, name).input_shape
     translation = Translation({})
     translation.structure(parameters, shape)
     if translation.failures:

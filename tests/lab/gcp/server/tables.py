@@ -115,10 +115,8 @@ class Tables:
                 raise Failed("INVALID_ARGUMENT", f"Field {column.name} has changed type from {kind} to {column.type}")
             required = fields[column.name].get("mode") == "REQUIRED"
             if required and given.get(column.name, {}).get("mode") != "REQUIRED":
-                raise Failed(
-                    "INVALID_ARGUMENT",
-                    f"Provided Schema does not match Table. Field {column.name} has changed mode from REQUIRED to NULLABLE",
-                )
+                told = f"Field {column.name} has changed mode from REQUIRED to NULLABLE"
+                raise Failed("INVALID_ARGUMENT", f"Provided Schema does not match Table. {told}")
             if required and table[column.name].null_count:
                 raise Failed("INVALID_ARGUMENT", f"Required field {column.name} cannot be null")
         rows: list[dict[str, Any]] = json.loads(json.dumps(table.to_pylist(), default=str))
