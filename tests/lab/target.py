@@ -6,7 +6,8 @@ cloud names the cloud's own documentation that says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -39,6 +40,11 @@ class Answered:
 
 class Unanswered(Exception):
     """The endpoint did not answer a request; says why."""
+
+
+def values(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
+    """Return how many rows have a value, by column."""
+    return Counter(column for row in rows for column, value in row.items() if value is not None)
 
 
 class Target(Protocol):
@@ -77,6 +83,10 @@ class Target(Protocol):
 
     def there(self) -> Sequence[str]:
         """Return everything that is there and did not come with the account, asked of the cloud: `kind name`."""
+        ...
+
+    def stored(self, environment: str, store: str) -> Mapping[str, int]:
+        """Return how many rows of a feature store have a value, by column, asked as its readers do."""
         ...
 
     def fail(self, fault: Fault, times: int = 1) -> None:

@@ -17,7 +17,7 @@ from tests.lab.aws.emulator import REGION, Emulator
 from tests.lab.aws.emulator import running as running_aws
 from tests.lab.aws.leftovers import leftovers
 from tests.lab.project import install
-from tests.lab.target import Answered, Fault, Unanswered
+from tests.lab.target import Answered, Fault, Unanswered, values
 
 ACCOUNT = "123456789012"
 """moto's account."""
@@ -80,6 +80,14 @@ class SageMakerTarget:
         except (BotoCoreError, ClientError) as error:
             raise Unanswered(str(error)) from error
         return Answered(told["InvokedProductionVariant"], float(answer["outputs"][0]["data"][0]))
+
+    def stored(self, environment: str, store: str) -> Mapping[str, int]:
+        """Read the newest offline record of each identifier and event time."""
+        group = f"{environment}-{store}"
+        told = self.emulator.sagemaker.describe_feature_group(FeatureGroupName=group)
+        key = [told["RecordIdentifierFeatureName"], told["EventTimeFeatureName"]]
+        records = self.emulator.records()["offline"].get(group, ())
+        return values({tuple(record[name] for name in key): record for record in records}.values())
 
     def there(self) -> Sequence[str]:
         """Return everything but the two buckets, the log of all jobs, what was made by hand, and what is content of

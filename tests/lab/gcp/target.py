@@ -16,7 +16,7 @@ from mlinfra_providers.vertex.naming import endpoint_id
 from tests.lab.gcp.emulator import ARTIFACTS, PROJECT, REGION, STATE, Emulator
 from tests.lab.gcp.emulator import running as running_google
 from tests.lab.project import install
-from tests.lab.target import Answered, Fault, Unanswered
+from tests.lab.target import Answered, Fault, Unanswered, values
 
 _ANSWERED_BY = "x-vertex-ai-deployed-model-id"
 _OK = 200
@@ -71,6 +71,11 @@ class VertexTarget:
         if id_ not in self._releases:
             self._releases |= {item["id"]: item["displayName"] for item in self._deployed(name)}
         return self._releases[id_]
+
+    def stored(self, environment: str, store: str) -> Mapping[str, int]:
+        """Read the table of BigQuery."""
+        table = f"{PROJECT}.{environment}_features.{environment}_{store}"
+        return values(self.emulator.ask("GET", "/lab/rows", table=table) or ())
 
     def there(self) -> Sequence[str]:
         return self.emulator.there()

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 
 from mlinfra.artifacts import ArtifactStore
 from mlinfra_providers.local.layout import Layout
 from mlinfra_providers.local.registry import Registry
 from mlinfra_providers.local.router import Router
+from mlinfra_providers.local.sources import newest
 from mlinfra_providers.local.supervisor import Supervisor
-from tests.lab.target import Answered, Fault, Unanswered
+from tests.lab.target import Answered, Fault, Unanswered, values
 
 ENV = "prod"
 NAMES = {"router/crowds": "router crowds/traffic"}
@@ -58,6 +60,11 @@ class Local:
         if answer.status_code != httpx.codes.OK:
             raise Unanswered(f"{answer.status_code}: {answer.text}")
         return Answered(answer.headers["x-mlinfra-release"], answer.json()["outputs"][0]["data"][0])
+
+    def stored(self, environment: str, store: str) -> Mapping[str, int]:
+        """Read what the offline store reads."""
+        rows = newest(self.layout, store)
+        return values(parquet.read_table(rows.path).to_pylist()) if rows else {}
 
     def there(self) -> Sequence[str]:
         """Return the programs, models, versions and tables, by the names that the engine has for them."""

@@ -21,6 +21,8 @@ from tests.end_to_end.repository import ENDPOINT
 from tests.lab.scenarios.world import ENV, Requests, World
 from tests.lab.target import Fault, Target
 
+STORE, ROWS = "weather", 60
+COLUMNS = ("city", "observed_at", "temperature", "humidity")
 STEPS = [10, 50, 100]
 TEMPERATURE = 'Feature("temperature", "float64")'
 DESTROY = [{"resource": "feature_stores.weather", "reason": "nobody reads it"}]
@@ -47,6 +49,7 @@ class Life:
         assert world.target.there()
         assert world.left() == []
         assert not world.serving().releases
+        assert world.target.stored(ENV, STORE) == dict.fromkeys(COLUMNS, ROWS)
 
     def test_what_is_trained_there_is_served(self, world: World) -> None:
         type(self).first = world.trained()
@@ -202,6 +205,7 @@ class Life:
         ended = world.run("up", ENV)
         assert ended.code == 0, ended.said
         assert world.planned() == {}
+        assert world.target.stored(ENV, STORE) == dict.fromkeys([*COLUMNS, "pressure"], ROWS)
 
     def test_what_takes_data_from_readers_is_refused(self, world: World) -> None:
         there, exported = world.target.there(), world.exported()
@@ -228,6 +232,7 @@ class Life:
         assert "nobody reads it" in ended.said
         world.environment()
         assert world.planned() == {}
+        assert world.target.stored(ENV, STORE)["temperature"] == ROWS
 
     # 6. Changed by hand.
 

@@ -31,6 +31,7 @@ class FeatureRecords:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
+        self._groups: dict[str, Thing] = {}
         self.offline: dict[str, list[dict[str, str]]] = {}
         self.online: dict[str, dict[str, dict[str, str]]] = {}
 
@@ -61,6 +62,10 @@ class FeatureRecords:
 
     def _keep(self, group: Thing, record: dict[str, str]) -> None:
         name, declared = group.parameters["FeatureGroupName"], group.parameters
+        if self._groups.get(name) is not group:  # another one of the same name begins without records
+            self._groups[name] = group
+            self.offline.pop(name, None)
+            self.online.pop(name, None)
         if "OfflineStoreConfig" in declared:
             self.offline.setdefault(name, []).append(record)
         settings = declared.get("OnlineStoreConfig", {})
