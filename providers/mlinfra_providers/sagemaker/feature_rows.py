@@ -106,7 +106,9 @@ def _records(frame: pd.DataFrame, event_time: str) -> Iterator[Record]:
         moment = row[event_time].tz_convert("UTC").isoformat(timespec="milliseconds")
         row[event_time] = moment.replace("+00:00", "Z")
         yield [
-            {"FeatureName": column, "ValueAsString": str(value)} for column, value in row.items() if not pd.isna(value)
+            {"FeatureName": str(column), "ValueAsString": str(value)}
+            for column, value in row.items()
+            if not pd.isna(value)
         ]
 
 

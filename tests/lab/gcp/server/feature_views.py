@@ -36,7 +36,7 @@ class FeatureViews:
         begun.append(datetime.now(UTC))
         return {"featureViewSync": f"{name}/featureViewSyncs/{len(begun)}"}
 
-    def list(self, request: Any) -> dict[str, Any]:
+    def listed(self, request: Any) -> dict[str, Any]:
         return {"featureViewSyncs": self._shown(request.parent)}
 
     def _shown(self, name: str) -> list[dict[str, Any]]:

@@ -83,7 +83,7 @@ class Project:
             "UpdateModelDeploymentMonitoringJob": self.monitors.update,
             "DeleteModelDeploymentMonitoringJob": self.monitors.delete,
             "SyncFeatureView": self.views.sync,
-            "ListFeatureViewSyncs": self.views.list,
+            "ListFeatureViewSyncs": self.views.listed,
         }
 
     def _delete_model(self, request: Any) -> dict[str, Any]:
