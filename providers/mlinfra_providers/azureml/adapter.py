@@ -36,12 +36,11 @@ class AzureML(AdapterByFile):
     packages = ("pulumi_azure_native", "adlfs", "azure.identity")
     proved_against = "the REST models of API 2025-12-01; its clients and resources on an emulated Azure; no account"
     proofs: Mapping[str, str] = {
+        "FeatureStore": "the REST models; rows written to the emulated Blob Storage, backfills asked for, no Spark",
         "TrainingJob": "the REST models; command jobs of its clients on the emulated Azure",
         "Endpoint": "real servers behind the emulated Azure, deployed, changed by hand and mended by the real engine",
     }
     not_yet: Mapping[str, str] = {
-        "FeatureStore.source": "is named at the feature set; nothing writes the rows yet",
-        "FeatureStore.refresh": "is when rows are materialised; nothing writes them yet",
         "Endpoint.rollout.shadow=copies of more than half of the requests": "are not made: Azure ML copies no more",
     }
     shared = True

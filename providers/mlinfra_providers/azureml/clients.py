@@ -30,6 +30,7 @@ SHORTEST_SECONDS = 0.1
 _MANAGER = "https://management.azure.com"
 _STORAGE = "https://storage.azure.com"
 _TIMEOUT = 60.0
+_ACCEPTED = 202
 _NOT_FOUND, _CONFLICT, _PRECONDITION, _MANY, _WRONG = 404, 409, 412, 429, 400
 _SETTLED, _FAILED = {"Succeeded"}, {"Failed", "Canceled"}
 
@@ -73,6 +74,24 @@ class Azure:
     def post(self, path: str) -> None:
         """Ask for something to be done."""
         self._ask("POST", f"{self._workspace}/{path}", {})
+
+    def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for something to be done, and return what Azure says when it has taken it on.
+
+        https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+
+        Raises:
+            MlinfraError: Azure refused.
+        """
+        answer = _checked(self._sent("POST", path, body))
+        until, place = time.monotonic() + LONGEST_SECONDS, None
+        while answer.status_code == _ACCEPTED and (place := answer.headers.get("Location", place)):
+            if time.monotonic() > until:
+                reason = f"not taken on after {LONGEST_SECONDS:.0f} seconds"
+                raise MlinfraError(f"{path}: {reason}", remedy="mlinfra up tries again")
+            time.sleep(_pause(answer))
+            answer = _checked(_send("GET", place, _MANAGER))
+        return _json(answer) or {}
 
     def delete(self, path: str) -> None:
         """Remove it, or find it gone; return when it is."""

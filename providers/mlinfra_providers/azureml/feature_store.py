@@ -1,7 +1,7 @@
 """FeatureStore: an entity, a definition of its columns in the store of models, and a feature set that reads it.
 
-Definitions: https://learn.microsoft.com/azure/machine-learning/reference-yaml-featureset-spec; JSON is YAML, too. A
-feature set cannot be changed: other columns are another version, made beside, and the old one stays.
+The definition is written as JSON, which is YAML, too. A feature set cannot be changed: other columns are another
+version, made beside, and the old one stays.
 """
 
 from __future__ import annotations
@@ -12,21 +12,16 @@ from pulumi_azure_native import machinelearningservices as ml
 
 from mlinfra.adapters import Links, ResolvedPart
 from mlinfra.declarations.feature_store import FeatureStore
-from mlinfra.digests import digest_json, short
-from mlinfra.durations import seconds
-from mlinfra_providers.azureml.features import DATASTORE, rows
-from mlinfra_providers.azureml.naming import feature_store_name, name, options, place, plugin_options
-from mlinfra_providers.azureml.places import records
+from mlinfra_providers.azureml import feature_sets
+from mlinfra_providers.azureml.feature_sets import SPARK, TYPES
+from mlinfra_providers.azureml.features import DATASTORE
+from mlinfra_providers.azureml.naming import feature_store_name, options, place, plugin_options
 from mlinfra_providers.azureml.schedules import START, recurrence
 from mlinfra_providers.plugin_resource import PluginResource
 from mlinfra_providers.tags import tags_of
 
-TYPES = {"float64": "Double", "int64": "Long", "string": "String", "bool": "Boolean"}
-"""The types of feature sets (REST models: FeatureDataType)."""
-SPARK_MACHINE = "standard_e4s_v3"
 DAILY = "1d"
-_VERSION, _DIGITS = "1", 8
-_DAY, _HOUR, _MINUTE = 24 * 3600, 3600, 60
+_VERSION = "1"
 
 
 def declare(part: ResolvedPart, links: Links) -> Links:
@@ -34,7 +29,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     store = part.part
     assert isinstance(store, FeatureStore)
     environment = links.environment
-    called, tags = name(environment.name, store, limit=255), tags_of(environment, part)
+    called, tags = feature_sets.called(environment, store), tags_of(environment, part)
     inside = {
         "resource_group_name": environment.resource_group or "",
         "workspace_name": feature_store_name(environment),
@@ -60,7 +55,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         opts=options(links, protect=True, depends_on=[entity]),
         **inside,
     )
-    definition, path = _definition(part, links, called)
+    definition, path = _definition(store, links)
     container = ml.FeaturesetContainerEntity(
         store.name,
         name=called,
@@ -68,7 +63,6 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         opts=ready,
         **inside,
     )
-    version = short(digest_json([path, store.spec()["entity"]]))[:_DIGITS]
     features = PluginResource(
         "mlinfra:azureml:FeaturesetVersion",
         store.name,
@@ -76,7 +70,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
             **place(links),
             "workspaceName": feature_store_name(environment),
             "name": called,
-            "version": version,
+            "version": feature_sets.version(environment, store),
             "properties": {
                 "description": _source(part, store),
                 "entities": [f"azureml:{called}:{_VERSION}"],
@@ -91,33 +85,19 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     return links.giving(part, name=called, resource=features)
 
 
-def _definition(part: ResolvedPart, links: Links, called: str) -> tuple[PluginResource, str]:
-    """Register the definition; return it, and the folder that it is in, named by what is in it."""
-    store = part.part
-    assert isinstance(store, FeatureStore)
-    content: dict[str, Any] = {
-        "source": {
-            "type": "parquet",
-            "path": rows(links.environment, called),
-            "timestamp_column": {"name": store.event_time},
-        },
-        "features": [{"name": feature.name, "type": TYPES[feature.type].lower()} for feature in store.features],
-        "index_columns": [{"name": store.entity.name, "type": TYPES[store.entity.key].lower()}],
-    }
-    if store.ttl is not None:
-        content["temporal_join_lookback"] = _units(seconds(store.ttl))
-    there = records(links.environment, "features", called)
-    folder = there.below(short(digest_json(content))[:_DIGITS])
+def _definition(store: FeatureStore, links: Links) -> tuple[PluginResource, str]:
+    """Register the definition; return it, and the folder that it is in."""
+    folder = feature_sets.folder(links.environment, store)
     made = PluginResource(
         "mlinfra:azureml:FeatureSetSpec",
         store.name,
         {
             **place(links),
-            "featureSet": called,
-            "account": there.account,
-            "container": there.container,
+            "featureSet": feature_sets.called(links.environment, store),
+            "account": folder.account,
+            "container": folder.container,
             "record": folder.below("FeatureSetSpec.yaml").path,
-            "content": content,
+            "content": feature_sets.definition(links.environment, store),
         },
         options=plugin_options(links, depends_on=[*links.around.stores]),
     )
@@ -129,7 +109,7 @@ def _materialised(store: FeatureStore) -> dict[str, Any]:
     frequency, interval = recurrence(store.refresh or DAILY) or ("Day", 1)
     return {
         "storeType": "OnlineAndOffline" if store.online else "Offline",
-        "resource": {"instanceType": SPARK_MACHINE},
+        **SPARK,
         "schedule": {
             "triggerType": "Recurrence",
             "frequency": frequency,
@@ -137,15 +117,7 @@ def _materialised(store: FeatureStore) -> dict[str, Any]:
             "startTime": START,
             "timeZone": "UTC",
         },
-        "sparkConfiguration": {"spark.executor.instances": "1"},
     }
-
-
-def _units(length: float) -> dict[str, int]:
-    """Return a duration in whole days, hours and minutes, the last rounded up."""
-    days, rest = divmod(length, _DAY)
-    hours, rest = divmod(rest, _HOUR)
-    return {"days": int(days), "hours": int(hours), "minutes": int(-(-rest // _MINUTE))}
 
 
 def _source(part: ResolvedPart, store: FeatureStore) -> str:

@@ -2,7 +2,8 @@
 
 https://learn.microsoft.com/azure/machine-learning/how-to-setup-managed-feature-store-arm-template: offline rows lie in
 a Data Lake (Gen2), online ones in Redis, each known by a connection. Names and categories of the connections: as
-azure-ai-ml makes them (entities/_feature_store/_constants.py).
+azure-ai-ml makes them (entities/_feature_store/_constants.py). What the identity of materialisation needs:
+https://learn.microsoft.com/azure/machine-learning/how-to-setup-access-control-feature-store.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ from mlinfra_providers.azureml.naming import (
     place_digits,
     vault_id,
 )
-from mlinfra_providers.azureml.places import account_id, account_name, artifacts
-from mlinfra_providers.azureml.roles import BLOB_CONTRIBUTOR, CONTRIBUTOR, grant
+from mlinfra_providers.azureml.places import account_id, account_name, artifacts, records
+from mlinfra_providers.azureml.roles import (
+    BLOB_CONTRIBUTOR,
+    BLOB_READER,
+    CONTRIBUTOR,
+    DATA_SCIENTIST,
+    grant,
+    spark_reads,
+)
 from mlinfra_providers.azureml.workspace import Machinery, encrypted, make_diagnostics, make_insights, managed_network
 from mlinfra_providers.short_names import short_name
 
@@ -44,11 +52,17 @@ def make_feature_store(
     environment, tags = machinery.environment, machinery.tags
     lake, container = _lake(machinery, encryption, ready)
     after = pulumi.ResourceOptions.merge(ready, pulumi.ResourceOptions(depends_on=[lake, container]))
+    models = artifacts(environment)
     granted: list[pulumi.Resource] = [
         grant(
             environment, f"{environment.name}-features-lake", machinery.owner, BLOB_CONTRIBUTOR,
             account_id(environment, _lake_name(environment)), after,
-        )
+        ),
+        grant(
+            environment, f"{environment.name}-features-rows", machinery.owner, BLOB_READER,
+            f"{account_id(environment, models.account)}/blobServices/default/containers/{models.container}", ready,
+            condition=spark_reads(records(environment)),
+        ),
     ]  # fmt: skip
     targets = {OFFLINE: ("ADLSGen2", _lake_target(environment))}
     if online:
@@ -83,7 +97,7 @@ def make_feature_store(
         hbi_workspace=True,
         public_network_access="Disabled",
         v1_legacy_mode=False,
-        managed_network=managed_network(environment, artifacts(environment).account, _lake_name(environment)),
+        managed_network=managed_network(environment, models.account, _lake_name(environment), targets=("blob", "dfs")),
         tags=tags,
         opts=pulumi.ResourceOptions.merge(after, pulumi.ResourceOptions(protect=True, depends_on=granted)),
     )
@@ -107,7 +121,11 @@ def make_feature_store(
         )
         for name, (category, target) in targets.items()
     ]
-    models = artifacts(environment)
+    scientist = grant(
+        environment, f"{environment.name}-features-jobs", machinery.owner, DATA_SCIENTIST,
+        f"{group_id(environment)}/providers/Microsoft.MachineLearningServices/workspaces/{feature_store_name(environment)}",
+        inside,
+    )  # fmt: skip
     definitions = ml.Datastore(
         f"{environment.name}-features-definitions",
         name=DATASTORE,
@@ -124,12 +142,7 @@ def make_feature_store(
         ),
         opts=inside,
     )
-    return [store, *connections, definitions]
-
-
-def rows(environment: Environment, store: str) -> str:
-    """Return where the rows of a store lie before they are materialised."""
-    return f"abfss://{_CONTAINER}@{_lake_name(environment)}.dfs.core.windows.net/{environment.name}/{store}"
+    return [store, scientist, *connections, definitions]
 
 
 def _lake(

@@ -1,6 +1,8 @@
 """What the identity that runs `mlinfra up` needs in its resource group: `bootstrap` grants it, `doctor` asks for it.
 
-Operations: https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations.
+Operations: https://learn.microsoft.com/azure/role-based-access-control/resource-provider-operations. Backfills:
+https://learn.microsoft.com/azure/machine-learning/how-to-setup-access-control-feature-store, and the name that Azure
+Resource Manager makes of the request.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def needed(environment: Environment) -> Mapping[str, Sequence[str]]:
         "models": (*_of(f"{_ML}/models", _ALL), *_of(f"{_ML}/models/versions", _ALL),
                    *_of(f"{_ML}/environments", "read write"), *_of(f"{_ML}/environments/versions", "read write")),
         "training": (*_of(f"{_ML}/computes", _ALL), *_of(f"{_ML}/jobs", _ALL), f"{_ML}/jobs/cancel/action"),
-        "features": (*_of(f"{_ML}/featuresets", _ALL), *_of(f"{_ML}/featuresets/versions", _ALL),
+        "features": (*_of(f"{_ML}/featuresets", f"{_ALL} action"), *_of(f"{_ML}/featuresets/versions", _ALL),
+                     f"{_ML}/featuresets/versions/backfill/action",
                      *_of(f"{_ML}/featurestoreentities", _ALL), *_of(f"{_ML}/featurestoreentities/versions", _ALL),
                      *_of("Microsoft.Cache/redis", _ALL)),
         "drift": _of(f"{_ML}/schedules", _ALL),

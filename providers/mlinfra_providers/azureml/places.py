@@ -95,6 +95,11 @@ def abfs(there: Place) -> str:
     return f"abfs://{there.container}@{there.account}.dfs.core.windows.net/{there.path}"
 
 
+def abfss(there: Place) -> str:
+    """Return the URL that Spark reads, by its ABFS driver."""
+    return f"abfss://{there.container}@{there.account}.dfs.core.windows.net/{there.path}"
+
+
 def datastore(environment: Environment, there: Place) -> str:
     """Return the URI that jobs and models of the workspace know a place by."""
     named = _MODELS if there.account == artifacts(environment).account else _DATA

@@ -24,6 +24,8 @@ KEY_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"
 """Key Vault Crypto Service Encryption User: wraps and unwraps by a key, and nothing else."""
 VAULT_ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"
+"""AzureML Data Scientist: everything in a workspace but its computes and itself."""
 ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 _READ = (f"{_BLOBS}/read",)
@@ -80,6 +82,15 @@ def grant(
         condition_version="2.0" if condition else None,
         opts=opts,
     )
+
+
+def spark_reads(there: Place) -> str:
+    """Return the condition of BLOB_READER by which Spark reads below a path of a container, and no other file.
+
+    Its driver asks for the rights of the container's root before anything, to learn what kind of account it is
+    (hadoop-azure: AzureBlobFileSystemStore.getIsNamespaceEnabled). At the top of the store of models are no files.
+    """
+    return f"{_below(there, _READ)[:-1]} OR (@Resource[{_BLOBS}:path] StringNotLike '?*/?*'))"
 
 
 def registry_id(environment: Environment) -> str | None:

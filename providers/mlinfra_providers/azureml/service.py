@@ -115,8 +115,15 @@ class AzureMLService:
         return training.train(environment, self._repository, part, jobs, place, again=again, say=say)
 
     def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
-        """Write nothing yet: see `not_yet` of the adapter."""
-        return Ingested(0, "", "", written=False)
+        """Write the rows beside the models, and let Spark bring them to the store; that goes on without this."""
+        from mlinfra_providers.azureml.feature_rows import FeatureRows
+        from mlinfra_providers.remote.ingest import ingest
+
+        environment, writer = self._environment, FeatureRows(self._environment)
+        done = ingest(environment, self._repository, part, abfs(given(environment)), writer, say)
+        if not done.written:
+            writer.go_on(part, say)
+        return done
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Return what training runs printed that were asked for here.

@@ -102,22 +102,28 @@ def encrypted(machinery: Machinery) -> ml.EncryptionPropertyArgs:
     )
 
 
-def managed_network(environment: Environment, *accounts: str) -> ml.ManagedNetworkSettingsArgs:
-    """Return the network: what is approved are storage accounts by private endpoints, and what Azure itself demands."""
+def managed_network(
+    environment: Environment, *accounts: str, targets: Sequence[str] = ("blob",)
+) -> ml.ManagedNetworkSettingsArgs:
+    """Return the network: what is approved are storage accounts by private endpoints, and what Azure itself demands.
+
+    `targets` are the addresses of each account that are reached: `blob`, and `dfs` where Spark reads or writes.
+    """
     return ml.ManagedNetworkSettingsArgs(
         isolation_mode="AllowOnlyApprovedOutbound",
         firewall_sku="Basic",
         outbound_rules={
-            f"{account}-blob": ml.PrivateEndpointOutboundRuleArgs(
+            f"{account}-{target}": ml.PrivateEndpointOutboundRuleArgs(
                 type="PrivateEndpoint",
                 category="UserDefined",
                 destination=ml.PrivateEndpointDestinationArgs(
                     service_resource_id=account_id(environment, account),
-                    subresource_target="blob",
+                    subresource_target=target,
                     spark_enabled=True,
                 ),
             )
             for account in dict.fromkeys(accounts)
+            for target in targets
         },
     )
 

@@ -4,7 +4,8 @@
 
 `POST /lab/faults {"name": "throttle", "times": 5}` makes requests fail, `DELETE /lab/faults` ends that, `PUT /lab/clock
 {"seconds": 2}` says how long a change takes, `GET /lab/things` lists what did not come with the account, `POST
-/lab/reset` forgets it, `GET /lab/requests` counts what was written, by method and type.
+/lab/reset` forgets it, `GET /lab/requests` counts what was written, by method and type, `GET /lab/backfills` lists the
+backfills of feature sets that were asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.azureml.models import problems
 from tests.lab.aws.server.faults import Faults
 from tests.lab.azure.server import workspaces
 from tests.lab.azure.server.account import connection_string, furnish
+from tests.lab.azure.server.backfills import Backfills
 from tests.lab.azure.server.blobs import Blobs
 from tests.lab.azure.server.fleet import Fleet
 from tests.lab.azure.server.jobs import JOBS, Jobs
@@ -57,6 +59,7 @@ class Cloud:
             VAULTS: self.vaults,
         }
         self.manager = ResourceManager(Things(self.clock), self.fleet, rules, url)
+        self.backfills = Backfills(self.manager, self.faults, url)
         self.scoring = Scoring(self.manager, self.metrics)
         furnish(self.manager, self.blobs)
 
@@ -92,7 +95,10 @@ class Cloud:
             return Answer(200 if thing else 404)
         if "api-version" not in question and "/providers/lab/" not in path:
             return Answer(400, {"error": {"code": "MissingApiVersionParameter", "message": "api-version is missing"}})
-        return self.manager.answer(method, path, json.loads(content) if content else None)
+        body = json.loads(content) if content else None
+        if self.backfills.concerns(method, path):
+            return self.backfills.answer(method, path, body)
+        return self.manager.answer(method, path, body)
 
     def _lab(self, method: str, path: str, content: bytes) -> Answer:
         body: dict[str, Any] = json.loads(content or b"{}")
@@ -105,6 +111,8 @@ class Cloud:
                 self.clock.seconds = float(body["seconds"])
             case ("GET", "/lab/requests"):
                 return Answer(200, dict(self.requests))
+            case ("GET", "/lab/backfills"):
+                return Answer(200, list(self.backfills.asked))
             case ("GET", "/lab/things"):
                 with self.manager.lock:
                     found = [thing for thing in self.manager.things.all() if not thing.came and not _is_record(thing)]
@@ -121,6 +129,7 @@ class Cloud:
         with self.manager.lock:
             self.faults.clear()
             self.jobs.close()
+            self.backfills.clear()
             self.fleet.close()
             self.metrics.clear()
             self.vaults.forget()

@@ -149,6 +149,8 @@ class Jobs(Rules):
         if thing.id in self._running:
             thing.told["status"] = "Canceled"
             self._running[thing.id].stop()
+        elif thing.work is not None:  # one of Spark, which is no process
+            thing.told["status"], thing.work = "Canceled", None
 
     def close(self) -> None:
         """End what runs."""
