@@ -1,0 +1,1 @@
+"""Rows of a feature store, loaded where its database is reached."""
