@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +43,9 @@ class Postgres:
 
     def make(self, database: str) -> None:
         """Make a database, unless it is there."""
-        with self.connect("postgres") as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone():
-                connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
+        taken = (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation)
+        with self.connect("postgres") as connection, suppress(*taken):
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def surround(parts: Sequence[ResolvedPart], links: Links) -> Links:
         {} if environment.namespace is None else {"managed-by": tags["managed-by"], "environment": tags["environment"]}
     )
     closed("mlinfra-closed", namespace, tags, ours, opts)
-    _shifter(namespace, tags, opts)
+    _shifter(namespace, tags, opts, loads=any(isinstance(part.part, FeatureStore) for part in parts))
     return replace(links, around=Around(provider, namespace, made))
 
 
@@ -152,10 +152,15 @@ def _needs(parts: Sequence[ResolvedPart]) -> list[Compute]:
     return found
 
 
-def _shifter(namespace: str, tags: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
-    """Register who may look at what serves, and change routes; nothing else."""
+def _shifter(namespace: str, tags: Mapping[str, str], opts: pulumi.ResourceOptions, *, loads: bool) -> None:
+    """Register who may look at what serves, and change routes; with `loads` also load feature stores, and no more."""
     inside = k8s.meta.v1.ObjectMetaArgs(name=SHIFTER, namespace=namespace, labels=dict(tags))
     rule, look = k8s.rbac.v1.PolicyRuleArgs, ["get", "list"]
+    loading = [
+        rule(api_groups=["feast.dev"], resources=["featurestores"], verbs=look),
+        rule(api_groups=["batch"], resources=["jobs"], verbs=[*look, "create", "delete"]),
+        rule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
+    ]
     k8s.core.v1.ServiceAccount(SHIFTER, metadata=inside, automount_service_account_token=False, opts=opts)
     k8s.rbac.v1.Role(
         SHIFTER,
@@ -165,6 +170,7 @@ def _shifter(namespace: str, tags: Mapping[str, str], opts: pulumi.ResourceOptio
             rule(api_groups=["apps"], resources=["deployments"], verbs=look),
             rule(api_groups=[""], resources=["pods", "events"], verbs=look),
             rule(api_groups=["gateway.networking.k8s.io"], resources=["httproutes"], verbs=[*look, "update"]),
+            *(loading if loads else ()),
         ],
         opts=opts,
     )

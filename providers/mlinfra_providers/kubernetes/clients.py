@@ -14,6 +14,7 @@ ROUTES = ("gateway.networking.k8s.io", "v1", "httproutes")
 GATEWAYS = ("gateway.networking.k8s.io", "v1", "gateways")
 SERVICES = ("serving.kserve.io", "v1beta1", "inferenceservices")
 TRAIN_JOBS = ("trainer.kubeflow.org", "v1alpha1", "trainjobs")
+FEATURE_STORES = ("feast.dev", "v1", "featurestores")
 JOBS, CRON_JOBS = ("batch", "v1", "jobs"), ("batch", "v1", "cronjobs")
 """Group, version and plural of resources."""
 GONE, CONFLICT, BUSY = 404, 409, 429
@@ -60,10 +61,10 @@ class Cluster:
         found: dict[str, Any] | None = self._core("AppsV1Api", "read_namespaced_deployment", name)
         return found
 
-    def pods(self, selector: str) -> Objects:
-        """Return the pods with some labels that are not on their way out."""
+    def pods(self, selector: str, *, going: bool = False) -> Objects:
+        """Return the pods with some labels, and only with `going` those that are on their way out."""
         found = self._core("CoreV1Api", "list_namespaced_pod", label_selector=selector) or {}
-        return [item for item in found.get("items") or () if "deletionTimestamp" not in item["metadata"]]
+        return [item for item in found.get("items") or () if going or "deletionTimestamp" not in item["metadata"]]
 
     def events(self, pod: str) -> Objects:
         """Return what was told of a pod."""

@@ -3,6 +3,7 @@
 https://docs.feast.dev/how-to-guides/feast-on-kubernetes. Where the database is stands in a Secret that is there
 already, `<store>-database`: `postgres` for both stores and `sql` for the registry, each as YAML of feature_store.yaml.
 Before its servers start, the operator makes a repository and applies what is in it: there the definitions are mounted.
+Rows come by Jobs of the running side (feature_rows.py); who they run as, and whom they reach, is declared here.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ from mlinfra.declarations.compute import Compute
 from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.digests import digest_json, short
 from mlinfra.durations import seconds
-from mlinfra_providers.kubernetes.around import name_in_state
-from mlinfra_providers.kubernetes.labelled import name
+from mlinfra_providers.kubernetes.around import account, name_in_state
+from mlinfra_providers.kubernetes.labelled import COMPONENT, LOAD, STORE_LIMIT, loader_name, name, project
 from mlinfra_providers.kubernetes.naming import metadata, options, told
-from mlinfra_providers.kubernetes.network import DATABASES, holding, part_policy, same_namespace
+from mlinfra_providers.kubernetes.network import ARTIFACTS, DATABASES, beside, holding, part_policy, same_namespace
 from mlinfra_providers.kubernetes.pods import USER, mount, resources
 
-NAME_LIMIT = 40
-"""The operator calls what it makes `feast-<name>-<service>`."""
 FILE = "features.py"
 REPOSITORY = "/feast-data/{project}/feature_repo"
 """Where the operator makes the repository of a project (feast-operator: EphemeralPath, FeatureRepoDir)."""
@@ -35,7 +34,7 @@ def declare(part: ResolvedPart, links: Links) -> Links:
     """Register the definitions and the store; gives its name."""
     store = part.part
     assert isinstance(store, FeatureStore)
-    called = name(store, limit=NAME_LIMIT)
+    called = name(store, limit=STORE_LIMIT)
     definitions = k8s.core.v1.ConfigMap(
         name_in_state(part, "features"),
         metadata=metadata(part, links, f"{called}-features"),
@@ -48,20 +47,29 @@ def declare(part: ResolvedPart, links: Links) -> Links:
         kind="FeatureStore",
         metadata=metadata(part, links, called, annotations={"mlinfra/definition": told(_definition(part))}),
         spec={
-            "feastProject": _project(called),
+            "feastProject": project(called),
             "feastProjectDir": {"init": {"minimal": True}},
             "services": _services(store, called),
         },
         opts=options(links, protect=True, depends_on=[definitions]),
     )
+    servers = {"feast.dev/name": called}
     part_policy(
         part,
         links,
         name_in_state(part, "features"),
-        {"feast.dev/name": called},
+        servers,
         from_=[same_namespace()],
         on=PORT,
         to=[holding(DATABASES)],
+    )
+    account(part, links, LOAD)
+    part_policy(
+        part,
+        links,
+        name_in_state(part, LOAD),
+        {COMPONENT: loader_name(store)},
+        to=[holding(ARTIFACTS), holding(DATABASES), beside(servers)],
     )
     return links.giving(part, name=called, resource=made)
 
@@ -74,7 +82,7 @@ def feast_definitions(store: FeatureStore, called: str) -> str:
         f"        Field(name={feature.name!r}, dtype={TYPES[feature.type]})," for feature in store.features
     )
     used = ", ".join(sorted({TYPES[feature.type] for feature in store.features}))
-    table = _project(called)
+    table = project(called)
     return f"""from datetime import timedelta
 
 from feast import Entity, FeatureView, Field, ValueType
@@ -102,13 +110,9 @@ def _definition(part: ResolvedPart) -> dict[str, object]:
     return {"source": f"{part.folder}/{store.source}", "code": part.code, "refresh": store.refresh}
 
 
-def _project(called: str) -> str:
-    return called.replace("-", "_")
-
-
 def _services(store: FeatureStore, called: str) -> dict[str, object]:
     secret = {"name": f"{called}-database"}
-    file = f"{REPOSITORY.format(project=_project(called))}/{FILE}"
+    file = f"{REPOSITORY.format(project=project(called))}/{FILE}"
     server = {
         "resources": resources(NEED),
         "volumeMounts": [mount("features", file, inside=FILE, read_only=True)],

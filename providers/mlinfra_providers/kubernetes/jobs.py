@@ -59,10 +59,10 @@ class TrainJobs:
         train = self._cluster.get(TRAIN_JOBS, _called(job))
         if train is None:
             return None
-        if _condition(train, "Complete"):
+        if condition(train, "Complete"):
             return State(Phase.SUCCEEDED, started=_started(self._pod(job)))
-        if failed := _condition(train, "Failed"):
-            ended = _condition(self._cluster.get(JOBS, _job_of(job)) or {}, "Failed") or failed
+        if failed := condition(train, "Failed"):
+            ended = condition(self._cluster.get(JOBS, _job_of(job)) or {}, "Failed") or failed
             phase = Phase.TIMED_OUT if ended.get("reason") == "DeadlineExceeded" else Phase.FAILED
             return State(phase, ended.get("message") or ended.get("reason") or "", _started(self._pod(job)))
         pod = self._pod(job)
@@ -99,7 +99,8 @@ def _job_of(job: Job) -> str:
     return f"{_called(job)}-{NODE}-0"
 
 
-def _condition(found: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+def condition(found: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    """Return a condition of an object where it is true."""
     listed: Sequence[Mapping[str, Any]] = (found.get("status") or {}).get("conditions") or ()
     return next((item for item in listed if item["type"] == kind and item["status"] == "True"), None)
 

@@ -15,6 +15,9 @@ REGISTRY_LIMIT = 50
 """Of registries: the Secret that names their database is called `<name>-database`."""
 TRAIN_LIMIT = 35
 """Of runtimes: a run's name is the runtime's and a digest, and its pods get `-node-0-0-xxxxx` more."""
+STORE_LIMIT = 40
+"""Of feature stores: the Feast operator calls what it makes `feast-<name>-<service>`."""
+LOAD = "load"
 COMPONENT = "mlinfra-component"
 """The label of every other pod: which part's it is, by its name in the cluster."""
 OWNER = "mlinfra/owner"
@@ -29,3 +32,13 @@ def physical_name(part: Part) -> str:
 def name(part: Part, *pieces: str, limit: int = LIMIT) -> str:
     """Return the name of something of a part. The namespace sets environments apart, so it is not in it."""
     return short_name(physical_name(part), *pieces, limit=limit)
+
+
+def loader_name(store: Part) -> str:
+    """Return the name of what loads the rows of a feature store: its identity, and the component of its pods."""
+    return name(store, LOAD)
+
+
+def project(store: str) -> str:
+    """Return the project of a store by its name in the cluster: Feast's table and view are called like it."""
+    return store.replace("-", "_")

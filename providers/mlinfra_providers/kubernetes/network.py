@@ -36,6 +36,11 @@ def holding(what: str) -> k8s.networking.v1.NetworkPolicyPeerArgs:
     return _PEER(namespace_selector=_SELECTOR(match_labels={what: "true"}))
 
 
+def beside(labels: Mapping[str, str]) -> k8s.networking.v1.NetworkPolicyPeerArgs:
+    """Return the pods of the same namespace that carry some labels."""
+    return _PEER(pod_selector=_SELECTOR(match_labels=dict(labels)))
+
+
 def same_namespace() -> k8s.networking.v1.NetworkPolicyPeerArgs:
     """Return all pods beside."""
     return _PEER(pod_selector=_SELECTOR())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlinfra.adapters import Ingested, ResolvedPart, Run, ServedRelease, Serving
 from mlinfra.declarations.drift_monitor import DriftMonitor
 from mlinfra.declarations.endpoint import Endpoint
+from mlinfra.declarations.feature_store import FeatureStore
 from mlinfra.declarations.model_registry import ModelRegistry
 from mlinfra.declarations.training_job import TrainingJob
 from mlinfra.environment import Environment
@@ -17,8 +18,17 @@ from mlinfra.resources import Resources
 from mlinfra.rollout.record import RolloutRecord
 from mlinfra.rollout.samples import NoData, Samples
 from mlinfra_providers.kubernetes import samples
-from mlinfra_providers.kubernetes.clients import GATEWAYS, SERVICES, TRAIN_JOBS, Cluster
-from mlinfra_providers.kubernetes.labelled import COMPONENT, CRON_LIMIT, OWNER, REGISTRY_LIMIT, name, physical_name
+from mlinfra_providers.kubernetes.clients import GATEWAYS, JOBS, SERVICES, TRAIN_JOBS, Cluster
+from mlinfra_providers.kubernetes.labelled import (
+    COMPONENT,
+    CRON_LIMIT,
+    LOAD,
+    OWNER,
+    REGISTRY_LIMIT,
+    loader_name,
+    name,
+    physical_name,
+)
 from mlinfra_providers.kubernetes.route import GATEWAY, GATEWAY_NAMESPACE, Split, path_of
 from mlinfra_providers.kubernetes.series import ENDPOINT, RELEASE
 from mlinfra_providers.kubernetes.split import Routing
@@ -101,10 +111,13 @@ class KubernetesService:
         """Do nothing: what holds data is deleted with it."""
 
     def down(self, *, destroy_data: bool) -> Sequence[str]:
-        """Delete the runs, which no `up` made; all else that runs is a resource of the engine."""
-        for run in self._cluster.list(TRAIN_JOBS, ""):
-            if OWNER in (run["metadata"].get("annotations") or {}):
-                self._cluster.delete(TRAIN_JOBS, run["metadata"]["name"])
+        """Delete the runs and the loads, which no `up` made; all else that runs is a resource of the engine."""
+        for kind in (TRAIN_JOBS, JOBS):
+            for run in self._cluster.list(kind, ""):
+                about = run["metadata"]
+                # the Jobs of a TrainJob or CronJob go with it
+                if OWNER in (about.get("annotations") or {}) and not about.get("ownerReferences"):
+                    self._cluster.delete(kind, about["name"])
         return ()
 
     def train(self, part: ResolvedPart, *, again: bool, say: Callable[[str], None]) -> Run:
@@ -119,8 +132,12 @@ class KubernetesService:
         return train(self._environment, self._repository, part, jobs, place, again=again, say=say)
 
     def ingest(self, part: ResolvedPart, *, say: Callable[[str], None]) -> Ingested:
-        """Write nothing yet: see `not_yet` of the adapter."""
-        return Ingested(0, "", "", written=False)
+        """Let a Job beside the database load the rows of a store, where they are due."""
+        from mlinfra_providers.kubernetes.feature_rows import FeatureRows
+        from mlinfra_providers.remote.ingest import ingest
+
+        rows = FeatureRows(self._cluster, self._environment)
+        return ingest(self._environment, self._repository, part, self._store, rows, say)
 
     def logs(self, part: ResolvedPart) -> Sequence[Path]:
         """Bring the lines of a part's pods here, and return their files; of a training job those of its runs."""
@@ -131,6 +148,7 @@ class KubernetesService:
             return of_runs(self._repository, self._environment.name, called)
         chosen = {
             Endpoint: (f"{ENDPOINT}={called}", CONTAINER),
+            FeatureStore: (f"{COMPONENT}={loader_name(part.part)}", LOAD),
             DriftMonitor: (f"{COMPONENT}={name(part.part, 'drift', limit=CRON_LIMIT)}", "drift"),
             ModelRegistry: (f"{COMPONENT}={name(part.part, 'registry', limit=REGISTRY_LIMIT)}", "mlflow"),
         }.get(type(part.part))

@@ -92,6 +92,11 @@ def _failure(cluster: Cluster, backend: str, pods: Sequence[Mapping[str, Any]]) 
     for item in _conditions(cluster.deployment(backend)):
         if item["type"] == "ReplicaFailure" and item["status"] == "True":
             return str(item.get("message") or item.get("reason")), True
+    return stuck(cluster, pods)
+
+
+def stuck(cluster: Cluster, pods: Sequence[Mapping[str, Any]]) -> tuple[str | None, bool]:
+    """Return what keeps pods from running, or None, and whether waiting does not help."""
     waits: str | None = None
     for pod in pods:
         status = pod.get("status") or {}

@@ -1,4 +1,5 @@
-"""A Kubernetes cluster of the lab: a real API server, the lab's controllers, and an object store for artifacts.
+"""A Kubernetes cluster of the lab: a real API server, the lab's controllers, an object store for artifacts, and the
+PostgreSQL of a team.
 
 What clients and mlinfra are given is the API server behind the lab's faults (controllers/front.py).
 """
@@ -29,11 +30,14 @@ from tests.lab.kubernetes.apiserver.server import running as running_server
 from tests.lab.kubernetes.client import Answered as Said
 from tests.lab.kubernetes.client import Cluster
 from tests.lab.kubernetes.cloud import CONTROLLED
+from tests.lab.kubernetes.controllers.feast import HOST, PORT
 from tests.lab.kubernetes.controllers.keeping import FULL
 from tests.lab.kubernetes.controllers.world import MERGE, holds
 from tests.lab.kubernetes.store import running as running_store
 from tests.lab.project import ROOT, install
 from tests.lab.target import Answered, Fault, Unanswered
+from tests.postgres import Postgres
+from tests.postgres import running as running_database
 
 STATE, ARTIFACTS = "lab-state", "lab-artifacts"
 SECONDS = 300.0
@@ -42,7 +46,7 @@ _ANNOTATION = "mlinfra/backends"
 _PASSING = ("events", "leases", "endpoints", "endpointslices", "ipaddresses")
 """Kinds that come and go by themselves; an IPAddress goes with its Service, and no owner says so
 (kubernetes.io/docs/reference/kubernetes-api: IPAddress, spec.parentRef)."""
-_RECORDS = ("TrainJob",)
+_RECORDS = ("TrainJob", "Job")
 """Kinds that say what ran, once it has ended."""
 _GATEWAY = {"group": "gateway.networking.k8s.io", "name": "kserve-ingress-gateway", "namespace": "kserve"}
 _SETTINGS = ("MODEL_DIGEST", "RUNTIME")
@@ -58,9 +62,15 @@ class KubernetesTarget:
     }
 
     def __init__(
-        self, cluster: Cluster, ports: Mapping[str, int], store: Emulator, environment: Mapping[str, str]
+        self,
+        cluster: Cluster,
+        ports: Mapping[str, int],
+        store: Emulator,
+        database: Postgres,
+        environment: Mapping[str, str],
     ) -> None:
         self.cluster = cluster
+        self.database = database
         self._lab = httpx.Client(base_url=f"http://127.0.0.1:{ports['lab']}", timeout=SECONDS, trust_env=False)
         self._gateway = httpx.Client(base_url=f"http://127.0.0.1:{ports['gateway']}", timeout=SECONDS, trust_env=False)
         self._store = store
@@ -107,6 +117,11 @@ class KubernetesTarget:
     def answered(self) -> Mapping[str, int]:
         """Return how many requests each backend was given, by `namespace/route/service`."""
         told: dict[str, int] = self._lab.get("/answered").raise_for_status().json()
+        return told
+
+    def materialized(self) -> Sequence[Mapping[str, Any]]:
+        """Return what Feast's server was asked to bring online, oldest first (feast.feature_server)."""
+        told: list[dict[str, Any]] = self._lab.get("/materialized").raise_for_status().json()
         return told
 
     def there(self) -> Sequence[str]:
@@ -293,9 +308,10 @@ def running() -> Iterator[KubernetesTarget]:
     """Start a cluster; end everything at the end."""
     folder = Path(tempfile.mkdtemp(prefix="mlinfra-lab-cluster-"))
     try:
-        with running_server(built()) as server, running_store() as store:
+        with running_server(built()) as server, running_store() as store, running_database() as database:
             server.define(*sorted(path.stem for path in DEFINITIONS.glob("*.yaml")))
-            with controllers(server, folder, store.environment) as ports:
+            reached = {**store.environment, HOST: database.host, PORT: str(database.port)}
+            with controllers(server, folder, reached) as ports:
                 install(folder / "pulumi")
                 environment = {
                     **store.environment,
@@ -304,7 +320,7 @@ def running() -> Iterator[KubernetesTarget]:
                     "PULUMI_HOME": str(folder / "pulumi"),
                     CONTROLLED: "yes",
                 }
-                yield KubernetesTarget(server.cluster, ports, store, environment)
+                yield KubernetesTarget(server.cluster, ports, store, database, environment)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -21,6 +21,7 @@ import uvicorn
 
 from tests.lab.kubernetes.client import Cluster
 from tests.lab.kubernetes.controllers import keeping, operators, workloads
+from tests.lab.kubernetes.controllers.feast import Feast
 from tests.lab.kubernetes.controllers.front import Faults, Front
 from tests.lab.kubernetes.controllers.gateway import Gateway
 from tests.lab.kubernetes.controllers.kubelet import Kubelet
@@ -29,7 +30,7 @@ from tests.lab.kubernetes.controllers.world import World
 
 PAUSE_SECONDS = 0.25
 """The longest time between two looks at everything."""
-PORTS = ("api", "gateway", "prometheus", "lab")
+PORTS = ("api", "gateway", "prometheus", "feast", "lab")
 CONTROLLERS = (
     keeping.namespaces,
     keeping.garbage,
@@ -37,7 +38,6 @@ CONTROLLERS = (
     keeping.quotas,
     operators.inference_services,
     operators.train_jobs,
-    operators.feature_stores,
     operators.gateways,
     workloads.cron_jobs,
     workloads.jobs,
@@ -45,7 +45,7 @@ CONTROLLERS = (
 )
 
 
-def work(world: World, kubelet: Kubelet, faults: Faults, ended: threading.Event) -> None:
+def work(world: World, kubelet: Kubelet, feast: Feast, faults: Faults, ended: threading.Event) -> None:
     """Look at everything after each change, until the end."""
     parent = os.getppid()
     while not ended.is_set():
@@ -53,6 +53,8 @@ def work(world: World, kubelet: Kubelet, faults: Faults, ended: threading.Event)
         world.changed.clear()
         for turn in (
             *CONTROLLERS,
+            feast.databases,
+            feast.stores,
             lambda known: keeping.fill(known, faults.left["quota"] > 0),
             lambda _: kubelet.turn(),
         ):
@@ -71,7 +73,7 @@ def main() -> None:
     for name in ("httpx", "httpcore", "uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     world, faults, ended = World(cluster), Faults(), threading.Event()
-    kubelet = Kubelet(world, folder)
+    kubelet, feast = Kubelet(world, folder), Feast(world)
     world.watch()
     prometheus = Prometheus(world, kubelet)
     first = {namespace["metadata"]["uid"] for namespace in world.all("namespaces")}
@@ -81,14 +83,15 @@ def main() -> None:
             if namespace["metadata"]["uid"] not in first and namespace["metadata"]["name"] not in KEPT:
                 world.delete("namespaces", namespace)
 
-    front = Front(cluster, Gateway(world, kubelet), prometheus, kubelet, faults, empty)
+    front = Front(cluster, Gateway(world, kubelet), prometheus, feast, kubelet, faults, empty)
     sockets = []
     for name in PORTS:
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
         sockets.append(listening)
         front.ports[name] = int(listening.getsockname()[1])
-    threading.Thread(target=work, args=(world, kubelet, faults, ended), daemon=True).start()
+    feast.address = f"127.0.0.1:{front.ports['feast']}"
+    threading.Thread(target=work, args=(world, kubelet, feast, faults, ended), daemon=True).start()
     sys.stdout.write(json.dumps(front.ports) + "\n")
     sys.stdout.flush()
     server = uvicorn.Server(

@@ -153,12 +153,25 @@ class Container:
     def _volume(self, name: str, inside: str) -> Path:
         volumes: list[Object] = self._pod["spec"].get("volumes") or []
         volume: Object = next((item for item in volumes if item["name"] == name), {})
+        if "secret" in volume:
+            return self._mounted(volume["secret"])
         claim = volume.get("persistentVolumeClaim", {}).get("claimName")
         if claim:
             folder = self._shared / str(self._pod["metadata"]["namespace"]) / str(claim) / inside
         else:
             folder = self._folder / "volumes" / name / inside
         folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _mounted(self, source: Object) -> Path:
+        """Return the folder with a Secret's files; all of them, or those that are named."""
+        values = self._secret(source["secretName"], optional=source.get("optional", False))
+        folder = self._folder / "secrets" / str(source["secretName"])
+        folder.mkdir(parents=True, exist_ok=True)
+        for item in source.get("items") or [{"key": key, "path": key} for key in values]:
+            if item["key"] not in values:
+                raise Waiting("CreateContainerConfigError", f"references non-existent secret key: {item['key']}")
+            (folder / item["path"]).write_text(values[item["key"]])
         return folder
 
 

@@ -1,5 +1,5 @@
-"""What is asked of the lab by HTTP, each at a port of its own: the gateway, Prometheus, the API server behind faults,
-and the lab itself.
+"""What is asked of the lab by HTTP, each at a port of its own: the gateway, Prometheus, Feast, the API server behind
+faults, and the lab itself.
 
 Faults of the API server: too many requests are answered 429 with Retry-After (kubernetes.io/docs/concepts/
 cluster-administration/flow-control); a connection is lost before a write was done, or after.
@@ -7,6 +7,7 @@ cluster-administration/flow-control); a connection is lost before a write was do
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs
 import httpx
 
 from tests.lab.kubernetes.client import Cluster
+from tests.lab.kubernetes.controllers.feast import Feast
 from tests.lab.kubernetes.controllers.gateway import Gateway
 from tests.lab.kubernetes.controllers.kubelet import Kubelet
 from tests.lab.kubernetes.controllers.prometheus import NotAsked, Prometheus
@@ -51,6 +53,7 @@ class Front:
         cluster: Cluster,
         gateway: Gateway,
         prometheus: Prometheus,
+        feast: Feast,
         kubelet: Kubelet,
         faults: Faults,
         empty: Callable[[], None],
@@ -58,6 +61,7 @@ class Front:
         self._cluster = cluster
         self._gateway = gateway
         self._prometheus = prometheus
+        self._feast = feast
         self._kubelet = kubelet
         self._faults = faults
         self._empty = empty
@@ -87,6 +91,10 @@ class Front:
             headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
             code, told, content = await self._gateway.answer(method, path, headers, body)
             await _say(send, code, content, told)
+        elif port == self.ports["feast"]:
+            # the first one imports Feast, and the others must not wait for that
+            code, said = await asyncio.to_thread(self._feast.answer, path, body)
+            await _say(send, code, json.dumps(said).encode(), [("content-type", "application/json")])
         else:
             answer = self._metrics if port == self.ports["prometheus"] else self._lab
             code, said = answer(method, path, scope["query_string"].decode(), body)
@@ -119,6 +127,8 @@ class Front:
                 self._prometheus.forget()
             case ("GET", "/answered"):
                 return 200, dict(self._gateway.answered)
+            case ("GET", "/materialized"):
+                return 200, self._feast.asked
             case _:
                 return 404, {"error": path}
         return 200, {}

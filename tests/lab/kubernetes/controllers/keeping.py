@@ -38,6 +38,9 @@ def namespaces(world: World) -> None:
         if not going(namespace) or "kubernetes" not in namespace["spec"].get("finalizers", ()):
             continue
         name, left = namespace["metadata"]["name"], 0
+        live = world.cluster.get(f"/api/v1/namespaces/{name}")
+        if live is None or live["metadata"]["uid"] != namespace["metadata"]["uid"]:
+            continue  # another one has its name already
         for base, plural in namespaced(world.cluster):
             listed = world.cluster.get(f"{base}/namespaces/{name}/{plural}")
             for item in (listed or {}).get("items") or ():

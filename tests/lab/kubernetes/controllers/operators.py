@@ -1,4 +1,4 @@
-"""The operators: KServe's controller in Standard mode, Kubeflow Trainer, Feast's, and a Gateway API implementation.
+"""The operators: KServe's controller in Standard mode, Kubeflow Trainer, and a Gateway API implementation.
 
 - KServe: kserve.github.io/website/docs/concepts/resources (InferenceService status: PredictorReady, IngressReady,
   Ready), docs/admin-guide/overview#standard-deployment: a Deployment and a Service `<name>-predictor`; the predictor's
@@ -8,7 +8,6 @@
 - Kubeflow Trainer: www.kubeflow.org/docs/components/trainer/operator-guides/runtime and …/job-template: a TrainJob
   becomes a JobSet, whose Jobs are `<train job>-<replicated job>-0`; the lab makes that Job itself. What `trainer` says
   replaces what the runtime's container of the step `trainer` has; conditions Complete, Failed (TrainJob API).
-- Feast: docs.feast.dev/how-to-guides/feast-on-kubernetes; the lab's stores are ready when their definitions are there.
 - Gateway API: gateway-api.sigs.k8s.io/reference/spec (GatewayStatus.addresses, RouteParentStatus: Accepted,
   ResolvedRefs; a backend that is not there is `BackendNotFound`).
 """
@@ -155,14 +154,6 @@ def _overridden(template: Object, spec: Object) -> None:
     container["env"] = list({**known, **{item["name"]: item for item in trainer.get("env", ())}}.values())
     if "activeDeadlineSeconds" in spec:
         template["spec"]["activeDeadlineSeconds"] = spec["activeDeadlineSeconds"]
-
-
-def feature_stores(world: World) -> None:
-    """Say of every store that it is ready."""
-    for store in world.all("featurestores"):
-        if not going(store):
-            listed = conditions(store, [condition("FeatureStore", True, "Ready", "ready")], stamp())
-            world.patch("featurestores", store, {"status": {"phase": "Ready", "conditions": listed}}, "/status")
 
 
 def gateways(world: World) -> None:
