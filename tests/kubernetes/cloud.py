@@ -74,7 +74,7 @@ class Memory(Cluster):
     def deployment(self, name: str) -> dict[str, Any] | None:
         return self.deployments.get(name)
 
-    def pods(self, selector: str) -> Objects:
+    def pods(self, selector: str, *, going: bool = False) -> Objects:
         chosen = dict(item.split("=") for item in selector.split(","))
         return self.running.get(chosen["mlinfra-release"], [pod()])
 

@@ -18,6 +18,7 @@ from mlinfra.environment import Environment
 from mlinfra.problems import MlinfraError
 from mlinfra.training.code import code_digest
 from mlinfra_providers.kubernetes.clients import JOBS
+from mlinfra_providers.kubernetes.labelled import loader_name
 from mlinfra_providers.kubernetes.service import KubernetesService
 from tests.lab.kubernetes.target import KubernetesTarget, running
 from tests.lab.test_kubernetes_target import until
@@ -79,9 +80,9 @@ class Place:
         security = {"pod-security.kubernetes.io/enforce": "restricted"}
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE, "labels": security}}
         self.cluster.apply(f"/api/v1/namespaces/{SPACE}", body)
-        about = {"name": f"{STORE}-load", "namespace": SPACE}
+        about = {"name": loader_name(DECLARED), "namespace": SPACE}
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about}
-        self.cluster.apply(f"/api/v1/namespaces/{SPACE}/serviceaccounts/{STORE}-load", account)
+        self.cluster.apply(f"/api/v1/namespaces/{SPACE}/serviceaccounts/{about['name']}", account)
         with target.database.connect("postgres") as database:
             database.execute(f'DROP DATABASE IF EXISTS "{SPACE}" WITH (FORCE)')
         self.declare(DECLARED)

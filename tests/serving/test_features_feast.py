@@ -45,7 +45,7 @@ DECLARED = FeatureStore(
     source="features.py:weather",
 )
 NOON = datetime.now(UTC).replace(microsecond=123456) - timedelta(days=2)
-ROWS = {
+ROWS: dict[str, list[Any]] = {
     "airport": ["FRA", "FRA", "MUC"],
     "known_at": [NOON, NOON + timedelta(hours=2), NOON],
     "wind": [1.5, 2.5, None],

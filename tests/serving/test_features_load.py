@@ -35,7 +35,7 @@ TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }  # fmt: skip
 FIRST, LAST = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC), datetime(2026, 3, 1, tzinfo=UTC)
-ROWS = {
+ROWS: dict[str, list[Any]] = {
     "flight_id": ["LH1", 'a "quoted", one\nof two lines', "", "LH1"],
     "known_at": [FIRST, FIRST, FIRST, LAST],
     "wind": [0.1 + 0.2, None, float("inf"), -1.5e-300],
@@ -114,7 +114,9 @@ def test_every_type_null_and_odd_text_arrives(database: Database, told: Told) ->
         " WHERE attrelid = %s::regclass AND attnum > 0",
         [TABLE],
     ).fetchall()
-    assert dict(types) == {name: settings.COLUMN_TYPES[kind] for name, kind in COLUMNS.items()}
+    assert {str(name): kind for name, kind in types} == {
+        name: settings.COLUMN_TYPES[kind] for name, kind in COLUMNS.items()
+    }
     [index] = database.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s", [TABLE]).fetchall()
     assert "(flight_id, known_at)" in str(index[0])
 
@@ -161,7 +163,7 @@ def test_killed_before_the_end_readers_never_saw_another_row(database: Database,
 def test_two_loads_at_once_leave_the_rows_of_one(database: Database, told: Told) -> None:
     loads = [told(_one(float(number))) for number in range(4)]
     codes: list[int] = []
-    threads = [threading.Thread(target=lambda load=load: codes.append(main(load))) for load in loads]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda load=load: codes.append(main(load))) for load in loads]
     for thread in threads:
         thread.start()
     for thread in threads:
