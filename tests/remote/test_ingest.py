@@ -131,6 +131,13 @@ def test_a_store_that_was_made_anew_gets_its_rows_again(place: Place) -> None:
     assert (done.written, table.before) == (True, [None, None])
 
 
+def test_a_store_that_was_renamed_keeps_its_rows(place: Place) -> None:
+    table = Table()
+    _ingest(place, table)
+    done, _ = _ingest(place, table, replace(weather(), name="climate", renamed_from="weather"))
+    assert (done.written, len(table.written)) == (False, 1)
+
+
 def test_a_column_more_is_written_though_the_rows_were_read(place: Place) -> None:
     table = Table()
     _ingest(place, table)

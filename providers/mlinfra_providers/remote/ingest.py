@@ -108,8 +108,8 @@ def ingest(
     return Ingested(read.rows, read.digest, read.read_at, written)
 
 
-_OF_READING = ("source", "refresh")
-"""Fields that say how rows are read: another value alone writes nothing."""
+_OF_READING = ("name", "renamed_from", "source", "refresh")
+"""Fields that say how rows are read, and what a store is called: another value alone writes nothing."""
 
 
 @contextmanager

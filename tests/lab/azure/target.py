@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 
 from mlinfra.environment import Environment, parse_environment
 from mlinfra.yaml_file import read_yaml
 from mlinfra_providers.azureml.naming import endpoint_name, workspace_id
+from mlinfra_providers.azureml.places import records
 from mlinfra_providers.azureml.split import newest, release_of
 from tests.lab.azure.emulator import Emulator
 from tests.lab.azure.emulator import running as emulated
 from tests.lab.azure.server.online import DEPLOYMENTS
 from tests.lab.project import install
-from tests.lab.target import Answered, Fault, Unanswered
+from tests.lab.target import Answered, Fault, Unanswered, values
 
 _SECONDS = 30.0
 
@@ -62,6 +65,12 @@ class AzureTarget:
         """Return everything that did not come with the account, asked of the emulated Azure."""
         found: Sequence[str] = self.emulator.ask("GET", "/lab/things").json()
         return found
+
+    def stored(self, environment: str, store: str) -> Mapping[str, int]:
+        """Read the file that Spark reads."""
+        folder = records(self._environment(environment), "rows", f"{environment}-{store}")
+        told = self.emulator.ask("GET", f"/{folder.account}/{folder.container}/{folder.path}/rows.parquet")
+        return values(parquet.read_table(io.BytesIO(told.raise_for_status().content)).to_pylist())
 
     def fail(self, fault: Fault, times: int = 1) -> None:
         """Let a fault happen to the next requests that it concerns."""

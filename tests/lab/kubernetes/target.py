@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from psycopg.rows import dict_row
 
 from mlinfra_providers.short_names import short_name
 from tests.lab.aws.emulator import REGION, Emulator
@@ -35,7 +36,7 @@ from tests.lab.kubernetes.controllers.keeping import FULL
 from tests.lab.kubernetes.controllers.world import MERGE, holds
 from tests.lab.kubernetes.store import running as running_store
 from tests.lab.project import ROOT, install
-from tests.lab.target import Answered, Fault, Unanswered
+from tests.lab.target import Answered, Fault, Unanswered, values
 from tests.postgres import Postgres
 from tests.postgres import running as running_database
 
@@ -123,6 +124,12 @@ class KubernetesTarget:
         """Return what Feast's server was asked to bring online, oldest first (feast.feature_server)."""
         told: list[dict[str, Any]] = self._lab.get("/materialized").raise_for_status().json()
         return told
+
+    def stored(self, environment: str, store: str) -> Mapping[str, int]:
+        """Read the table that Feast reads."""
+        with self.database.connect(namespace_of(environment)) as database:
+            found = database.cursor(row_factory=dict_row).execute(f'SELECT * FROM "{store}"').fetchall()
+        return values(found)
 
     def there(self) -> Sequence[str]:
         """Return every object that was made since the start, of whatever kind; not what goes with its owner, and no
