@@ -21,6 +21,7 @@ from mlinfra_providers.kubernetes.clients import JOBS
 from mlinfra_providers.kubernetes.labelled import loader_name
 from mlinfra_providers.kubernetes.service import KubernetesService
 from tests.lab.kubernetes.target import KubernetesTarget, running
+from tests.lab.target import Fault
 from tests.lab.test_kubernetes_target import until
 
 pytestmark = pytest.mark.local
@@ -189,6 +190,16 @@ def test_a_load_of_older_rows_that_still_runs_is_ended_first(place: Place) -> No
     older.join()
     newer.join()
     assert place.rows()[0] == ("FRA", 3.0, 7)
+
+
+def test_a_load_that_gets_no_pod_says_why_and_runs_when_it_may(place: Place) -> None:
+    place.target.fail(Fault.QUOTA)
+    loading = threading.Thread(target=place.ingest, args=(1.5,))
+    loading.start()
+    until(lambda: any("exceeded quota: lab-full" in line for line in place.said), "the words of the quota")
+    place.target.heal()
+    loading.join()
+    assert place.rows()[0] == ("FRA", 1.5, 7)
 
 
 def _part(place: Place) -> ResolvedPart:

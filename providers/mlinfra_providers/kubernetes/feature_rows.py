@@ -140,7 +140,7 @@ class FeatureRows:
                     f"{called} failed: {why}\n{said}".rstrip(),
                     remedy=f"mend it, then mlinfra up {self._environment.name} loads the rows again",
                 )
-            waits, hopeless = stuck(self._cluster, pods)
+            waits, hopeless = stuck(self._cluster, pods) if pods else (self._refused(called), False)
             if hopeless:
                 self._cluster.delete(JOBS, called)
                 raise MlinfraError(f"{called} does not run: {waits}", remedy="mend that, and the next mlinfra up loads")
@@ -148,6 +148,11 @@ class FeatureRows:
                 say(f"{store.name}: {called} waits: {waits}")
                 told = waits
             time.sleep(_ASKING_SECONDS)
+
+    def _refused(self, called: str) -> str | None:
+        """Return why a Job gets no pod: the cluster's words, such as those of a quota that is full."""
+        told = [event for event in self._cluster.events(called) if event["reason"] == "FailedCreate"]
+        return str(told[-1].get("message")) if told else None
 
     def _lines(self, pods: Sequence[Mapping[str, Any]]) -> list[str]:
         """Return what the newest pod printed."""

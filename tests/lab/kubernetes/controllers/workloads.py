@@ -4,7 +4,8 @@
   that the server refuses is the condition ReplicaFailure with the server's words
   (kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status). Pods belong to the Deployment
   itself: the lab has no ReplicaSets.
-- Jobs: a pod that fails is tried again `backoffLimit` times, `activeDeadlineSeconds` ends them all (DeadlineExceeded)
+- Jobs: a pod that the server refuses is the event FailedCreate; one that fails is tried again `backoffLimit` times,
+  `activeDeadlineSeconds` ends them all (DeadlineExceeded)
   (kubernetes.io/docs/concepts/workloads/controllers/job/#job-termination-and-cleanup).
 - CronJobs make a Job on their schedule, `<name>-<minutes since 1970>`, each once
   (kubernetes.io/docs/concepts/workloads/controllers/cron-jobs).
@@ -15,8 +16,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from tests.lab.kubernetes.client import Answered
 from tests.lab.kubernetes.controllers.world import (
     Object,
     World,
@@ -139,8 +142,10 @@ def _job(world: World, job: Object) -> None:
     elif not active and not spec.get("suspend"):
         body = pod_of(spec["template"], metadata["namespace"], f"{metadata['name']}-{_digits()}", job)
         body["metadata"]["labels"] |= {"batch.kubernetes.io/job-name": metadata["name"], "job-name": metadata["name"]}
-        world.create("pods", body)
-        active = [body]
+        refused = world.create("pods", body)
+        if refused:
+            _tell(world, job, "FailedCreate", f"Error creating: {refused}")
+        active = [] if refused else [body]
     status: Object = {"startTime": started, "active": len(active), "succeeded": len(done), "failed": len(failed)}
     if ended:
         now = stamp()
@@ -150,6 +155,25 @@ def _job(world: World, job: Object) -> None:
         if done:
             status["completionTime"] = now
     world.patch("jobs", job, {"status": status}, "/status")
+
+
+def _tell(world: World, item: Object, reason: str, message: str) -> None:
+    """Write an event about an object, once for each version of it."""
+    about = {name: item["metadata"][name] for name in ("name", "namespace", "uid")}
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{about['name']}.{item['metadata']['resourceVersion']}", "namespace": about["namespace"]},
+        "involvedObject": {"apiVersion": item["apiVersion"], "kind": item["kind"], **about},
+        "reason": reason,
+        "message": message,
+        "type": "Warning",
+        "firstTimestamp": stamp(),
+        "lastTimestamp": stamp(),
+        "source": {"component": "lab"},
+    }
+    with suppress(Answered):  # it is there already
+        world.cluster.send("POST", f"/api/v1/namespaces/{about['namespace']}/events", event)
 
 
 def _age(started: str) -> float:
