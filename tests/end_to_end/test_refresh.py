@@ -103,6 +103,25 @@ def test_a_refresh_finds_what_was_removed_and_the_next_up_mends_it(platform: Pla
     assert [version["digest"] for version in model["versions"]] == [release.identity.artifact]
 
 
+def test_a_tick_reads_old_rows_again_and_says_what_fails_while_the_rest_goes_on(platform: Platform) -> None:
+    source, fine = "stacks/crowds/features.py", platform.online_rows()
+    hourly = ('source="features.py:weather"', 'source="features.py:weather", refresh="1s"')
+    with platform.changed(*hourly):
+        with platform.changed("days = pd", "raise OSError('the station is down')\n    days = pd", source):
+            [told] = platform.read("tick", "dev", code=1)["environments"]
+            assert [endpoint["state"] for endpoint in told["endpoints"]] == ["done"]
+            [problem] = told["problems"]
+            assert problem["path"] == "feature_stores.weather"
+            assert "the station is down" in problem["message"]
+            assert "the station is down" in platform.mlinfra("up", "dev", code=1).stderr
+            assert platform.online_rows() == fine
+        with platform.changed('"cph": 5.0', '"cph": 5.0, "dub": 8.0', source):
+            ended = platform.mlinfra("tick", "dev")
+            assert "weather: 80 rows are in the feature store" in ended.stderr
+            assert sum(platform.online_rows().values()) > sum(fine.values())
+    platform.mlinfra("up", "dev")
+
+
 def test_after_a_reboot_up_brings_everything_back(platform: Platform) -> None:
     runs, before = platform.runs(), inputs(platform)
     for process in platform.processes("dev"):

@@ -20,12 +20,14 @@ def command(
 ) -> None:
     """Go on with the rollouts that are under way.
 
-    Shifts the next share when its time is over and all gates pass, and takes it back when one fails. It may be called
-    as often as one likes, from any machine, also two at once.
+    Shifts the next share when its time is over and all gates pass, and takes it back when one fails. Then it reads
+    feature stores again whose rows are older than they declare. It may be called as often as one likes, from any
+    machine, also two at once.
     """
     from mlinfra.operations.tick import tick
     from mlinfra.problems import Waiting
     from mlinfra.repository import Repository
+    from mlinfra_cli import render
     from mlinfra_cli.progress import LiveProgress
     from mlinfra_cli.results import write_json
 
@@ -37,6 +39,9 @@ def command(
         from mlinfra_cli.rollout_view import show_ticked
 
         show_ticked(found)
+    for item in found:
+        for problem in item.problems:
+            render.error(f"{problem.path}: {problem.message}", problem.remedy)
     if any(item.stopped for item in found):
         raise typer.Exit(1)
     if any(item.waits for item in found):

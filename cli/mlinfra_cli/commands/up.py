@@ -40,6 +40,7 @@ def command(
     from mlinfra.operations.up import up
     from mlinfra.problems import Waiting
     from mlinfra.repository import Repository
+    from mlinfra_cli import render
     from mlinfra_cli.progress import LiveProgress
     from mlinfra_cli.views import show_summary
 
@@ -49,7 +50,9 @@ def command(
         summary = up(repository, environment, progress, again=retrain, refresh=refresh, plan_file=plan, asked=asked)
     same = len(progress.same - progress.touched)
     show_summary(summary, environment, changed=len(progress.touched), same=same, examples=_examples(summary))
-    if any(standing.stopped for standing in summary.standings):
+    for problem in summary.problems:
+        render.error(f"{problem.path}: {problem.message}", problem.remedy)
+    if summary.problems or any(standing.stopped for standing in summary.standings):
         raise typer.Exit(1)
     if any(standing.waits for standing in summary.standings):
         raise typer.Exit(Waiting.exit_code)

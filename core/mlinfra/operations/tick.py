@@ -14,6 +14,7 @@ from mlinfra.operations.progress import Progress
 from mlinfra.operations.rollout import Asked, Standing, keep_in_state, roll_out
 from mlinfra.operations.session import Session
 from mlinfra.operations.up import make_true
+from mlinfra.problems import Problem
 from mlinfra.repository import Repository
 from mlinfra.state import checkpoint_of
 
@@ -27,6 +28,8 @@ class Ticked:
     idle: str = ""
     busy: bool = False
     """Whether another run is at work there, and does what is due."""
+    problems: Sequence[Problem] = ()
+    """What went wrong, and held up no rollout: rows of feature stores that could not be written."""
 
     @property
     def waits(self) -> bool:
@@ -36,7 +39,7 @@ class Ticked:
     @property
     def stopped(self) -> bool:
         """Whether something failed, or a person must decide."""
-        return any(standing.stopped for standing in self.standings)
+        return bool(self.problems) or any(standing.stopped for standing in self.standings)
 
     def to_json(self) -> dict[str, Any]:
         """Return an environment in the documented shape of `tick --json`."""
@@ -44,6 +47,7 @@ class Ticked:
             "environment": self.environment,
             "idle": self.idle or None,
             "endpoints": [standing.to_json() for standing in self.standings],
+            "problems": [problem.to_json() for problem in self.problems],
         }
 
 
@@ -76,13 +80,13 @@ def _alone(repository: Repository, session: Session, progress: Progress, asked: 
     with alone(repository, name, f"mlinfra tick {name}"):
         if _deployed_otherwise(session):
             summary = make_true(session, progress, asked, started=time.monotonic())
-            return Ticked(name, summary.standings)
+            return Ticked(name, summary.standings, problems=summary.problems)
         standings = roll_out(session, progress.note, asked)
         if any(standing.shifts for standing in standings):
             progress.phase("recording it in the state")
             keep_in_state(session, session.stack(progress.note), progress, standings)
-        ingest(session, progress)
-    return Ticked(name, standings)
+        problems = ingest(session, progress)
+    return Ticked(name, standings, problems=problems)
 
 
 def _deployed_otherwise(session: Session) -> bool:

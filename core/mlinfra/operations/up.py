@@ -23,7 +23,7 @@ from mlinfra.operations.session import Session
 from mlinfra.operations.status import Status, status_of
 from mlinfra.operations.train import Trained, train
 from mlinfra.plan_file import read_plan, refuse_if_changed
-from mlinfra.problems import Refused
+from mlinfra.problems import Problem, Refused
 from mlinfra.releases import Pin
 from mlinfra.repository import Repository
 from mlinfra.resources import Resources
@@ -46,6 +46,8 @@ class Summary:
     seconds: float
     standings: Sequence[Standing] = ()
     """How far each endpoint's rollout is."""
+    problems: Sequence[Problem] = ()
+    """What went wrong, and held up nothing else: rows of feature stores that could not be written."""
 
     @property
     def changed(self) -> int:
@@ -119,7 +121,7 @@ def make_true(
     outcomes.append(stack.up(progress.step))
     standings = roll_out(session, progress.note, asked)
     keep_in_state(session, stack, progress, standings)
-    ingest(session, progress)  # a source that fails must not hold up a rollout
+    problems = ingest(session, progress)
     status = status_of(session)
     if not refresh and not all(item.serves for item in status.endpoints):
         progress.phase("not everything serves as it should: asking what is really there, and mending it")
@@ -127,7 +129,7 @@ def make_true(
         outcomes.append(stack.up(progress.step))
         standings = roll_out(session, progress.note, asked)
         status = _settled(session)
-    return Summary(outcomes, trained, status, time.monotonic() - started, standings)
+    return Summary(outcomes, trained, status, time.monotonic() - started, standings, problems)
 
 
 def apply_pinned(session: Session, pins: Mapping[str, Pin], progress: Progress) -> Outcome:
