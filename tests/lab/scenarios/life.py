@@ -190,7 +190,8 @@ class Life:
     def _settle(self, world: World) -> None:
         """Finish the rollout of a test before: superseded, its release would not be tried again by itself."""
         world.environment()
-        if len(world.weights()) > 1:
+        record = world.serving().rollout  # one can be under way before it has any share
+        if len(world.weights()) > 1 or (record is not None and record.is_under_way):
             ended = world.run("rollout", "finish", ENV, "--reason", "seen")
             assert ended.code == 0, ended.said
 
